@@ -1,0 +1,156 @@
+//! The settings of the front end. Names, defaults and definitions are librosa's.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How the sample rate is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resampler {
+    /// Follows librosa's default (soxr's high-quality recipe): an FFT overlap-save filter with a Kaiser-windowed sinc.
+    #[default]
+    SoxrHq,
+    /// rubato's synchronous FFT resampler. Another roll-off: mels near the Nyquist frequency differ by 11 dB and more.
+    RubatoFft,
+}
+
+/// The window of the short-time Fourier transform (periodic, as librosa's `fftbins=True`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WindowFunction {
+    #[default]
+    Hann,
+    Hamming,
+    Blackman,
+    /// No window: all ones.
+    Boxcar,
+}
+
+/// What stands before the first and after the last sample when frames are centred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PadMode {
+    /// Zeros.
+    #[default]
+    Constant,
+    /// The signal mirrored at its edge, the edge sample not repeated.
+    Reflect,
+}
+
+/// What the filterbank sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Power {
+    /// |X|
+    Magnitude,
+    /// |X|²
+    #[default]
+    Power,
+}
+
+/// The formula of the mel scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MelScale {
+    /// Linear below 1 kHz, logarithmic above (Slaney's Auditory Toolbox; librosa's default).
+    #[default]
+    Slaney,
+    /// 2595 · log10(1 + f / 700).
+    Htk,
+}
+
+/// How each mel filter is scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MelNorm {
+    /// Equal area: 2 / (upper − lower edge in Hz).
+    #[default]
+    Slaney,
+    /// Peak 1.
+    None,
+}
+
+/// How mel power becomes a feature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Scale {
+    /// As summed.
+    Power,
+    /// 10 · log10(max(amin, power) / reference), cut at `top_db` below the maximum (librosa's `power_to_db`; for
+    /// magnitudes `amplitude_to_db`: 20 · log10).
+    Db {
+        #[serde(default)]
+        reference: DbReference,
+        /// `None` (write 0): no floor.
+        #[serde(default = "default_top_db")]
+        #[schemars(range(min = 0.0))]
+        top_db: f64,
+        #[serde(default = "default_amin")]
+        #[schemars(range(min = 1e-30))]
+        amin: f64,
+    },
+    /// ln(power + offset).
+    Log {
+        #[serde(default = "default_offset")]
+        #[schemars(range(min = 1e-30))]
+        offset: f64,
+    },
+}
+
+impl Default for Scale {
+    fn default() -> Self {
+        Self::Db {
+            reference: DbReference::default(),
+            top_db: default_top_db(),
+            amin: default_amin(),
+        }
+    }
+}
+
+fn default_top_db() -> f64 {
+    80.0
+}
+
+fn default_amin() -> f64 {
+    1e-10
+}
+
+fn default_offset() -> f64 {
+    1e-6
+}
+
+/// What 0 dB is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DbReference {
+    /// The largest value of the example.
+    #[default]
+    Max,
+    /// 1.0.
+    One,
+}
+
+/// Everything from samples to a mel spectrogram `[n_mels, frames]`, checked and complete.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MelSpec {
+    /// Hz.
+    pub sample_rate: u32,
+    /// Samples; at least 16, even.
+    pub n_fft: usize,
+    /// Samples; at least 1.
+    pub hop_length: usize,
+    /// Samples; `1..=n_fft`.
+    pub win_length: usize,
+    pub window: WindowFunction,
+    pub center: bool,
+    pub pad_mode: PadMode,
+    pub power: Power,
+    pub n_mels: usize,
+    /// Hz.
+    pub fmin: f64,
+    /// Hz; above `fmin`.
+    pub fmax: f64,
+    pub mel_scale: MelScale,
+    pub mel_norm: MelNorm,
+    pub scale: Scale,
+}

@@ -1,0 +1,177 @@
+//! The `[dataset]` table of an experiment file.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SplitSpec;
+
+/// Where the examples come from. `kind` decides which keys there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DatasetSpec {
+    Table(TableSpec),
+    DeamStatic(DeamStaticSpec),
+    Synthetic(SyntheticSpec),
+}
+
+impl DatasetSpec {
+    /// The split that is asked for.
+    pub fn split(&self) -> &SplitSpec {
+        match self {
+            Self::Table(spec) => &spec.split,
+            Self::DeamStatic(spec) => &spec.split,
+            Self::Synthetic(spec) => &spec.split,
+        }
+    }
+
+    /// What happens to examples whose file is missing or damaged.
+    pub fn on_error(&self) -> OnError {
+        match self {
+            Self::Table(spec) => spec.on_error,
+            Self::DeamStatic(spec) => spec.on_error,
+            Self::Synthetic(_) => OnError::Fail,
+        }
+    }
+}
+
+/// What happens to an example whose file is missing or damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnError {
+    /// All such files are reported together and the run does not start.
+    #[default]
+    Fail,
+    /// The example is left out; the run records how many.
+    Skip,
+    /// The example keeps its place with features of zeros; the run records how many.
+    Zeros,
+}
+
+/// Any CSV file with a column of audio paths, and targets (numbers) or a label (classes).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TableSpec {
+    /// The folder that the other paths are relative to.
+    pub root: PathBuf,
+    /// The CSV file (UTF-8, comma-separated, with a header line), relative to `root`.
+    pub file: PathBuf,
+    /// The column with the audio file's path, relative to `audio_root`.
+    #[serde(rename = "audio")]
+    pub audio: String,
+    /// The folder that the audio paths are relative to, itself relative to `root`.
+    #[serde(default, rename = "audio_root")]
+    pub audio_root: PathBuf,
+    /// The columns to predict, for regression. Give either this or `label`.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// The column with the class, for classification. Give either this or `targets`.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// The column with a unique id. Default: the audio path, with the start where there is one.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The column whose value must not straddle a split: speaker, song. Default: every example is its own group.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// The column that says `train`, `val` or `test`, for `split.kind = "column"`.
+    #[serde(default)]
+    pub split_column: Option<String>,
+    /// The column with the start of the window, in seconds.
+    #[serde(default)]
+    pub start: Option<String>,
+    /// The column with the end of the window, in seconds.
+    #[serde(default)]
+    pub end: Option<String>,
+    #[serde(default)]
+    pub split: SplitSpec,
+    #[serde(default)]
+    pub on_error: OnError,
+}
+
+/// DEAM's song-level annotations: one valence and one arousal per song.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeamStaticSpec {
+    /// The folder that holds `annotations/` and `MEMD_audio/`.
+    pub root: PathBuf,
+    #[serde(default = "valence_and_arousal")]
+    pub targets: Vec<DeamTarget>,
+    /// The scale that the ratings (1 to 9) are mapped to.
+    #[serde(default)]
+    pub scale: DeamScale,
+    #[serde(default)]
+    pub split: SplitSpec,
+    #[serde(default)]
+    pub on_error: OnError,
+}
+
+/// The two dimensions that DEAM annotates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeamTarget {
+    Valence,
+    Arousal,
+}
+
+/// The scale of the targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum DeamScale {
+    /// As annotated, 1 to 9.
+    #[default]
+    #[serde(rename = "1..9")]
+    AsAnnotated,
+    /// Mapped linearly to 0 to 1.
+    #[serde(rename = "0..1")]
+    Unit,
+    /// Mapped linearly to −1 to 1.
+    #[serde(rename = "-1..1")]
+    Symmetric,
+}
+
+fn valence_and_arousal() -> Vec<DeamTarget> {
+    vec![DeamTarget::Valence, DeamTarget::Arousal]
+}
+
+/// Music rendered by the program from known valence and arousal, in DEAM's layout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SyntheticSpec {
+    /// How many songs are rendered.
+    #[schemars(range(min = 10, max = 5000))]
+    pub songs: usize,
+    /// Length of each song in seconds.
+    #[schemars(range(min = 1.0, max = 60.0))]
+    pub seconds: f64,
+    /// Sample rate of the files in Hz.
+    #[schemars(range(min = 8000, max = 48000))]
+    pub sample_rate: u32,
+    /// How many annotators rate each song; the target is their mean.
+    #[schemars(range(min = 1, max = 100))]
+    pub annotators: usize,
+    /// Standard deviation of one annotator's rating around the truth, on the scale 1 to 9.
+    #[schemars(range(min = 0.0, max = 4.0))]
+    pub annotator_deviation: f64,
+    /// The seed of the corpus. Apart from the experiment's, so that repeats with other seeds see the same songs.
+    pub seed: u64,
+    pub targets: Vec<DeamTarget>,
+    pub scale: DeamScale,
+    pub split: SplitSpec,
+}
+
+impl Default for SyntheticSpec {
+    fn default() -> Self {
+        Self {
+            songs: 400,
+            seconds: 6.0,
+            sample_rate: 22_050,
+            annotators: 10,
+            annotator_deviation: 1.0,
+            seed: 1,
+            targets: valence_and_arousal(),
+            scale: DeamScale::Symmetric,
+            split: SplitSpec::default(),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The one place that writes files.
+//!
+//! A file that matters is written whole: to a temporary file in the same folder, synced, renamed over the target, and the
+//! folder synced. After a crash or a power cut at any point the target holds either its old content or its new one, never
+//! a mixture; a temporary file may be left beside it (`.tmp…`), and is ignored by every reader. Clippy's
+//! `disallowed-methods` keeps the rest of the code from writing in any other way.
+#![allow(clippy::disallowed_methods)]
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// A file or folder could not be read or written: what was tried, where, and what the system said.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`: {source}", path.display())]
+pub struct Error {
+    /// A verb phrase: "write", "create the folder".
+    pub action: &'static str,
+    /// What it was tried on.
+    pub path: PathBuf,
+    /// The system's answer.
+    pub source: io::Error,
+}
+
+impl Error {
+    /// For use with `map_err`: keeps what was tried and where.
+    pub fn at<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self {
+            action,
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+
+    /// What to do about it, where that can be said.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self.source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Some("free some space, or name another folder; nothing that was there before is lost")
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Some("check the permissions, or name another folder")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Creates `folder` and its parents.
+pub fn create_folder(folder: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(folder).map_err(Error::at("create the folder", folder))
+}
+
+/// Writes `content` to `path`, whole or not at all.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
+    write_whole_with(path, |writer| writer.write_all(content))
+}
+
+/// As [`write_whole`], with the content produced by `fill`.
+pub fn write_whole_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    write_into(folder, path, fill).map_err(Error::at("write", path))
+}
+
+fn write_into(folder: &Path, path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let temporary = tempfile::Builder::new().prefix(".tmp").tempfile_in(folder)?;
+    let mut writer = BufWriter::with_capacity(1 << 16, temporary);
+    fill(&mut writer)?;
+    let temporary = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    temporary.as_file().sync_all()?;
+    readable_like_others(temporary.as_file())?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// Temporary files are private to their owner; what is put in place has the usual permissions (0644 less the umask's bits
+/// cannot be asked for safely in a threaded program, so: read for all, write for the owner).
+#[cfg(unix)]
+fn readable_like_others(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable_like_others(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Opens `path` for appending, creating it where it is missing. For logs: a reader must expect a torn last line.
+pub fn append(path: &Path) -> Result<File, Error> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(Error::at("open", path))
+}
+
+/// Opens `path` for reading and writing in place, creating it where it is missing and truncating nothing. For files with
+/// checksums of their own (the feature cache) and for lock files.
+pub fn open_in_place(path: &Path) -> Result<File, Error> {
+    OpenOptions::new()
+        .create(true)
+        .read(true)
+        .write(true)
+        .truncate(false)
+        .open(path)
+        .map_err(Error::at("open", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content_and_no_litter() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        write_whole(&path, b"old").unwrap();
+        let error = write_whole_with(&path, |writer| {
+            writer.write_all(b"half of the new")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("state.json") && error.hint().is_some());
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let error = write_whole(Path::new("/nonexistent/folder/x"), b"").unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/folder/x"), "{error}");
+    }
+}

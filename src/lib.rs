@@ -1,0 +1,19 @@
+//! Declared experiments on emotion in audio.
+//!
+//! A TOML file names the data, the features, the network, the loss and the optimiser; this library does the work and the
+//! `affect` program is its command line. ARCHITECTURE.md walks through the modules.
+//!
+//! The library never prints, never ends the process and never reads the environment: only [`cli`] does.
+
+pub mod audio;
+pub mod cli;
+pub mod config;
+pub mod dataset;
+pub mod evaluate;
+pub mod features;
+pub mod files;
+pub mod nn;
+pub mod random;
+pub mod report;
+pub mod track;
+pub mod train;

@@ -1,0 +1,5 @@
+//! What happened, kept for good?
+
+pub mod rows;
+
+pub use rows::{BaselineRow, MetricRow, Outcome, PredictionRow, Predictions, ResultRow, Status};

@@ -1,0 +1,5 @@
+//! How does the network learn?
+
+pub mod spec;
+
+pub use spec::{LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
