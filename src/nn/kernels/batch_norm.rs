@@ -1,0 +1,281 @@
+//! Batch normalisation while training (Ioffe and Szegedy 2015; PyTorch's `BatchNorm2d`): each channel is brought to mean 0
+//! and variance 1 over batch, rows and columns, then scaled by gamma and shifted by beta.
+//!
+//! Sums run in `f64`, plane by plane in order, one channel to a thread.
+
+use std::sync::{Arc, Mutex};
+
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+use super::element::{Element, for_dtype, slice, with_slice};
+
+/// What a batch was normalised with, per channel; running averages are made of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BatchStatistics {
+    pub mean: Vec<f64>,
+    /// Population variance (divided by the count).
+    pub variance: Vec<f64>,
+    /// Values per channel.
+    pub count: usize,
+}
+
+/// `input` `[batch, channels, rows, columns]`, `gamma` and `beta` `[channels]` → the same shape as `input`, and the batch's
+/// statistics.
+pub fn batch_norm(input: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64) -> Result<(Tensor, BatchStatistics)> {
+    let statistics = Arc::new(Mutex::new(BatchStatistics::default()));
+    let operator = BatchNorm {
+        epsilon,
+        statistics: Arc::clone(&statistics),
+    };
+    let out = input
+        .contiguous()?
+        .apply_op3(&gamma.contiguous()?, &beta.contiguous()?, operator)?;
+    let statistics = statistics.lock().map_err(|_| poisoned())?.clone();
+    Ok((out, statistics))
+}
+
+struct BatchNorm {
+    epsilon: f64,
+    statistics: Arc<Mutex<BatchStatistics>>,
+}
+
+fn poisoned() -> candle_core::Error {
+    candle_core::Error::Msg("a batch norm pass failed before".into())
+}
+
+/// `[batch, channels, plane]`.
+#[derive(Clone, Copy)]
+struct Sizes {
+    batch: usize,
+    channels: usize,
+    plane: usize,
+}
+
+impl Sizes {
+    fn new(dims: &[usize]) -> Result<Self> {
+        let &[batch, channels, rows, columns] = dims else {
+            candle_core::bail!("batch_norm takes [batch, channels, rows, columns], not {dims:?}")
+        };
+        Ok(Self {
+            batch,
+            channels,
+            plane: rows * columns,
+        })
+    }
+
+    /// The planes of one channel, image after image.
+    fn planes<'a, T>(&self, values: &'a [T], channel: usize) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
+        values
+            .chunks(self.plane.max(1))
+            .skip(channel)
+            .step_by(self.channels.max(1))
+    }
+}
+
+/// Sums of eight interleaved lanes in `f64`: vector additions in a fixed order.
+fn sum<T: Element>(values: &[T], map: impl Fn(f64, usize) -> f64) -> f64 {
+    let mut lanes = [0.0f64; 8];
+    let chunks = values.chunks_exact(8);
+    let rest = chunks.remainder();
+    for (chunk_index, chunk) in chunks.enumerate() {
+        for (lane, value) in chunk.iter().enumerate() {
+            lanes[lane] += map(value.to_f64(), chunk_index * 8 + lane);
+        }
+    }
+    let start = values.len() - rest.len();
+    let tail: f64 = rest
+        .iter()
+        .enumerate()
+        .map(|(index, value)| map(value.to_f64(), start + index))
+        .sum();
+    lanes.iter().sum::<f64>() + tail
+}
+
+fn statistics<T: Element>(sizes: Sizes, input: &[T]) -> BatchStatistics {
+    let count = sizes.batch * sizes.plane;
+    let (mean, variance) = (0..sizes.channels)
+        .into_par_iter()
+        .map(|channel| {
+            let total: f64 = sizes
+                .planes(input, channel)
+                .map(|plane| sum(plane, |value, _| value))
+                .sum();
+            let mean = total / count as f64;
+            let squares: f64 = sizes
+                .planes(input, channel)
+                .map(|plane| sum(plane, |value, _| (value - mean) * (value - mean)))
+                .sum();
+            (mean, squares / count as f64)
+        })
+        .unzip();
+    BatchStatistics { mean, variance, count }
+}
+
+fn forward<T: Element>(
+    sizes: Sizes,
+    statistics: &BatchStatistics,
+    epsilon: f64,
+    input: &[T],
+    gamma: &[T],
+    beta: &[T],
+) -> Vec<T> {
+    let mut out = vec![T::zero(); input.len()];
+    out.par_chunks_mut(sizes.plane.max(1))
+        .zip(input.par_chunks(sizes.plane.max(1)))
+        .enumerate()
+        .for_each(|(index, (out, input))| {
+            let channel = index % sizes.channels;
+            let scale = gamma[channel].to_f64() / (statistics.variance[channel] + epsilon).sqrt();
+            let shift = T::from_f64(beta[channel].to_f64() - statistics.mean[channel] * scale);
+            let scale = T::from_f64(scale);
+            for (out, &input) in out.iter_mut().zip(input) {
+                *out = input * scale + shift;
+            }
+        });
+    out
+}
+
+/// The gradients of input, gamma and beta.
+///
+/// With x̂ = (x − mean) / σ and n values per channel: dβ = Σg, dγ = Σg·x̂, dx = γ/σ · (g − dβ/n − x̂·dγ/n).
+fn backward<T: Element>(
+    sizes: Sizes,
+    statistics: &BatchStatistics,
+    epsilon: f64,
+    input: &[T],
+    gamma: &[T],
+    gradient: &[T],
+) -> (Vec<T>, Vec<T>, Vec<T>) {
+    let count = statistics.count as f64;
+    let inverse = |channel: usize| 1.0 / (statistics.variance[channel] + epsilon).sqrt();
+    let sums: Vec<(f64, f64)> = (0..sizes.channels)
+        .into_par_iter()
+        .map(|channel| {
+            let (mean, inverse) = (statistics.mean[channel], inverse(channel));
+            let mut beta_sum = 0.0;
+            let mut gamma_sum = 0.0;
+            for (input, gradient) in sizes.planes(input, channel).zip(sizes.planes(gradient, channel)) {
+                beta_sum += sum(gradient, |value, _| value);
+                gamma_sum += sum(gradient, |value, index| value * (input[index].to_f64() - mean));
+            }
+            (beta_sum, gamma_sum * inverse)
+        })
+        .collect();
+    let mut input_gradient = vec![T::zero(); input.len()];
+    input_gradient
+        .par_chunks_mut(sizes.plane.max(1))
+        .zip(
+            input
+                .par_chunks(sizes.plane.max(1))
+                .zip(gradient.par_chunks(sizes.plane.max(1))),
+        )
+        .enumerate()
+        .for_each(|(index, (out, (input, gradient)))| {
+            let channel = index % sizes.channels;
+            let (beta_sum, gamma_sum) = sums[channel];
+            let inverse = inverse(channel);
+            // dx = a·g + b·x + c
+            let scale = gamma[channel].to_f64() * inverse;
+            let slope = -scale * gamma_sum / count * inverse;
+            let offset = -scale * beta_sum / count - slope * statistics.mean[channel];
+            let (scale, slope, offset) = (T::from_f64(scale), T::from_f64(slope), T::from_f64(offset));
+            for (out, (&input, &gradient)) in out.iter_mut().zip(input.iter().zip(gradient)) {
+                *out = scale * gradient + slope * input + offset;
+            }
+        });
+    let gamma_gradient = sums.iter().map(|sums| T::from_f64(sums.1)).collect();
+    let beta_gradient = sums.iter().map(|sums| T::from_f64(sums.0)).collect();
+    (input_gradient, gamma_gradient, beta_gradient)
+}
+
+impl CustomOp3 for BatchNorm {
+    fn name(&self) -> &'static str {
+        "affect-batch-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        gamma: &CpuStorage,
+        gamma_layout: &Layout,
+        beta: &CpuStorage,
+        beta_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let sizes = Sizes::new(input_layout.dims())?;
+        if gamma_layout.dims() != [sizes.channels] || beta_layout.dims() != [sizes.channels] {
+            candle_core::bail!("batch_norm: gamma and beta need shape [{}]", sizes.channels)
+        }
+        let dtype = candle_core::backend::BackendStorage::dtype(input);
+        for_dtype!(dtype, T => {
+            let values = slice::<T>(input, input_layout)?;
+            let statistics = statistics(sizes, values);
+            let out = forward(sizes, &statistics, self.epsilon, values, slice(gamma, gamma_layout)?, slice(beta, beta_layout)?);
+            *self.statistics.lock().map_err(|_| poisoned())? = statistics;
+            Ok((<T as candle_core::WithDType>::to_cpu_storage_owned(out), input_layout.shape().clone()))
+        })
+    }
+
+    fn bwd(
+        &self,
+        input: &Tensor,
+        gamma: &Tensor,
+        _beta: &Tensor,
+        _out: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let sizes = Sizes::new(input.dims())?;
+        let statistics = self.statistics.lock().map_err(|_| poisoned())?;
+        let device = input.device();
+        for_dtype!(input.dtype(), T => {
+            let (input_gradient, gamma_gradient, beta_gradient) = with_slice::<T, _>(input, |input| {
+                with_slice(gamma, |gamma| {
+                    with_slice(gradient, |gradient| {
+                        Ok(backward(sizes, &statistics, self.epsilon, input, gamma, gradient))
+                    })
+                })
+            })?;
+            Ok((
+                Some(Tensor::from_vec(input_gradient, input.dims(), device)?),
+                Some(Tensor::from_vec(gamma_gradient, sizes.channels, device)?),
+                Some(Tensor::from_vec(beta_gradient, sizes.channels, device)?),
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gradient_check::{check_gradients, random};
+    use super::*;
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        for shape in [[3, 2, 4, 5], [2, 3, 1, 1], [1, 1, 3, 9]] {
+            check_gradients(
+                &[random(&shape, 1), random(&shape[1..2], 2), random(&shape[1..2], 3)],
+                |inputs| batch_norm(&inputs[0], &inputs[1], &inputs[2], 1e-5).map(|(out, _)| out),
+            );
+        }
+    }
+
+    #[test]
+    fn the_output_has_mean_beta_and_deviation_gamma() {
+        let input = random(&[4, 2, 3, 5], 1);
+        let (gamma, beta) = (random(&[2], 2), random(&[2], 3));
+        let (out, statistics) = batch_norm(&input, &gamma, &beta, 0.0).unwrap();
+        assert_eq!(statistics.count, 60);
+        let channel = out
+            .narrow(1, 1, 1)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f64>()
+            .unwrap();
+        let mean = channel.iter().sum::<f64>() / 60.0;
+        let deviation = (channel.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 60.0).sqrt();
+        let expected = |tensor: &Tensor| tensor.to_vec1::<f64>().unwrap()[1];
+        assert!((mean - expected(&beta)).abs() < 1e-12 && (deviation - expected(&gamma).abs()).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,178 @@
+//! Max pooling without padding, as PyTorch's `MaxPool2d`: incomplete windows at the edge are dropped, of equal values the
+//! first wins, NaN wins over everything. Candle's own gradient is scaled by the window's size and misaligned where the size
+//! does not divide.
+
+use std::sync::Mutex;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+use super::element::{Element, for_dtype, slice, with_slice};
+
+/// `[batch, channels, rows, columns]` → `[batch, channels, (rows − window) / stride + 1, …]`.
+pub fn max_pool2d(input: &Tensor, window: (usize, usize), stride: (usize, usize)) -> Result<Tensor> {
+    input.contiguous()?.apply_op1(MaxPool2d {
+        window,
+        stride,
+        winners: Mutex::new(Vec::new()),
+    })
+}
+
+/// Rows and columns of the output; `None` where the window is larger than the input.
+pub fn output(input: (usize, usize), window: (usize, usize), stride: (usize, usize)) -> Option<(usize, usize)> {
+    Some((
+        input.0.checked_sub(window.0)? / stride.0.max(1) + 1,
+        input.1.checked_sub(window.1)? / stride.1.max(1) + 1,
+    ))
+}
+
+struct MaxPool2d {
+    window: (usize, usize),
+    stride: (usize, usize),
+    /// For every output the index of its input within the plane, kept for the backward pass.
+    winners: Mutex<Vec<u32>>,
+}
+
+impl MaxPool2d {
+    fn forward<T: Element>(&self, input: &[T], plane: (usize, usize), out: (usize, usize)) -> (Vec<T>, Vec<u32>) {
+        let (len, out_len) = (plane.0 * plane.1, out.0 * out.1);
+        let planes = input.len().checked_div(len).unwrap_or(0);
+        let mut values = vec![T::zero(); planes * out_len];
+        let mut winners = vec![0u32; planes * out_len];
+        values
+            .par_chunks_mut(out_len.max(1))
+            .zip(winners.par_chunks_mut(out_len.max(1)))
+            .zip(input.par_chunks(len.max(1)))
+            .for_each(|((values, winners), input)| {
+                for row in 0..out.0 {
+                    for column in 0..out.1 {
+                        let (value, winner) = self.largest(input, plane.1, row * self.stride.0, column * self.stride.1);
+                        values[row * out.1 + column] = value;
+                        winners[row * out.1 + column] = winner;
+                    }
+                }
+            });
+        (values, winners)
+    }
+
+    fn largest<T: Element>(&self, plane: &[T], width: usize, top: usize, left: usize) -> (T, u32) {
+        let mut winner = top * width + left;
+        let mut value = plane[winner];
+        for row in top..top + self.window.0 {
+            for column in left..left + self.window.1 {
+                let candidate = plane[row * width + column];
+                #[allow(clippy::eq_op)] // NaN is the value that differs from itself
+                if candidate > value || (candidate != candidate && value == value) {
+                    winner = row * width + column;
+                    value = candidate;
+                }
+            }
+        }
+        (value, winner as u32)
+    }
+}
+
+fn backward<T: Element>(gradient: &[T], winners: &[u32], plane: usize, out_plane: usize) -> Vec<T> {
+    let planes = gradient.len().checked_div(out_plane).unwrap_or(0);
+    let mut input = vec![T::zero(); planes * plane];
+    input
+        .par_chunks_mut(plane.max(1))
+        .zip(
+            gradient
+                .par_chunks(out_plane.max(1))
+                .zip(winners.par_chunks(out_plane.max(1))),
+        )
+        .for_each(|(input, (gradient, winners))| {
+            for (&gradient, &winner) in gradient.iter().zip(winners) {
+                input[winner as usize] += gradient;
+            }
+        });
+    input
+}
+
+impl CustomOp1 for MaxPool2d {
+    fn name(&self) -> &'static str {
+        "affect-max-pool2d"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, channels, rows, columns) = layout.shape().dims4()?;
+        let Some(out) = output((rows, columns), self.window, self.stride) else {
+            candle_core::bail!(
+                "max_pool2d: a window of {:?} is larger than the input {rows} × {columns}",
+                self.window
+            )
+        };
+        if u32::try_from(rows * columns).is_err() {
+            candle_core::bail!("max_pool2d: planes of {rows} × {columns} are too large")
+        }
+        let dtype = candle_core::backend::BackendStorage::dtype(storage);
+        for_dtype!(dtype, T => {
+            let (values, winners) = self.forward::<T>(slice(storage, layout)?, (rows, columns), out);
+            if let Ok(mut kept) = self.winners.lock() {
+                *kept = winners;
+            }
+            Ok((
+                <T as candle_core::WithDType>::to_cpu_storage_owned(values),
+                Shape::from((batch, channels, out.0, out.1)),
+            ))
+        })
+    }
+
+    fn bwd(&self, input: &Tensor, out: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (_, _, rows, columns) = input.dims4()?;
+        let (_, _, out_rows, out_columns) = out.dims4()?;
+        let winners = self
+            .winners
+            .lock()
+            .map_err(|_| candle_core::Error::Msg("a pooling pass failed before".into()))?;
+        for_dtype!(input.dtype(), T => {
+            let values = with_slice::<T, _>(gradient, |gradient| {
+                Ok(backward(gradient, &winners, rows * columns, out_rows * out_columns))
+            })?;
+            Tensor::from_vec(values, input.dims(), input.device()).map(Some)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gradient_check::{check_gradients, random};
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        for (shape, window, stride) in [
+            ([2, 3, 4, 6], (2, 2), (2, 2)),
+            ([1, 2, 5, 7], (2, 2), (2, 2)),
+            ([1, 1, 6, 6], (3, 2), (1, 2)),
+            ([2, 1, 1, 9], (1, 4), (1, 4)),
+        ] {
+            check_gradients(&[random(&shape, 5)], |inputs| max_pool2d(&inputs[0], window, stride));
+        }
+    }
+
+    #[test]
+    fn the_first_of_equal_values_gets_the_gradient_and_nan_wins() {
+        let input = Var::new(&[[[[1.0f32, 1.0], [1.0, 0.0]]]], &Device::Cpu).unwrap();
+        let out = max_pool2d(&input, (2, 2), (2, 2)).unwrap();
+        let gradient = out.sum_all().unwrap().backward().unwrap();
+        let gradient = gradient
+            .get(&input)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
+        assert_eq!(gradient, [1.0, 0.0, 0.0, 0.0]);
+        let input = Tensor::new(&[[[[1.0f32, f32::NAN], [5.0, 0.0]]]], &Device::Cpu).unwrap();
+        let out = max_pool2d(&input, (2, 2), (2, 2))
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
+        assert!(out[0].is_nan());
+    }
+}

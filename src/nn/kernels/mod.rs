@@ -1,0 +1,31 @@
+//! The operators of the networks, each with a backward of its own.
+//!
+//! Candle's stock operators are not used where they are wrong (the gradient of max pooling is scaled, that of ReLU is 1 at
+//! 0, adaptive pooling is missing) or too slow to train with (convolution). Each operator here is a Candle custom operator,
+//! so that everything above stays plain Candle and automatic differentiation goes on working.
+//!
+//! Two promises hold for all of them:
+//!
+//! * Results do not depend on the number of threads. Work is divided by the shape alone, every reduction has a fixed
+//!   partition and a fixed order of addition, and no two threads write to one place.
+//! * The element type is generic, so that gradients are tested in `f64` by finite differences with the very code that
+//!   trains in `f32`.
+//!
+//! This folder is the only one with `unsafe` code: the calls into `gemm`.
+
+pub mod adaptive_avg_pool2d;
+pub mod batch_norm;
+pub mod conv2d;
+mod element;
+mod matmul;
+pub mod max_pool2d;
+pub mod relu;
+
+#[cfg(test)]
+pub(crate) mod gradient_check;
+
+pub use adaptive_avg_pool2d::adaptive_avg_pool2d;
+pub use batch_norm::{BatchStatistics, batch_norm};
+pub use conv2d::{Geometry, conv2d};
+pub use max_pool2d::max_pool2d;
+pub use relu::relu;
