@@ -99,6 +99,28 @@ fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes `folder` with everything in it; nothing happens where it is missing.
+pub fn remove_folder(folder: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::at("remove", folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Puts the folder `fresh` in the place of `target`: `target` moves to `old`, `fresh` to `target`, and `old` is removed. After
+/// a crash in between, one of `target` and `old` is there and complete.
+pub fn replace_folder(fresh: &Path, target: &Path, old: &Path) -> Result<(), Error> {
+    let parent = target.parent().unwrap_or(Path::new("."));
+    sync_folder(fresh).map_err(Error::at("write", fresh))?;
+    if target.exists() {
+        remove_folder(old)?;
+        std::fs::rename(target, old).map_err(Error::at("move", target))?;
+    }
+    std::fs::rename(fresh, target).map_err(Error::at("write", target))?;
+    sync_folder(parent).map_err(Error::at("write", parent))?;
+    remove_folder(old)
+}
+
 /// Opens `path` for appending, creating it where it is missing. For logs: a reader must expect a torn last line.
 pub fn append(path: &Path) -> Result<File, Error> {
     OpenOptions::new()

@@ -1,5 +1,73 @@
 //! How does the network learn?
+//!
+//! [`fit`] is the loop: batches, loss, optimiser, schedule, early stopping, checkpoints. It tells an [`Observer`] what
+//! happens and prints nothing. Given equal settings and data it gives equal bits, on any number of threads.
 
+mod batches;
+pub mod checkpoint;
+pub mod device;
+pub mod early_stopping;
+mod fit;
+pub mod loss;
+pub mod optimizer;
+pub mod schedule;
 pub mod spec;
 
+pub use batches::{Data, Labels};
+pub use fit::{EpochSummary, Fitted, Observer, Settings, Stop, fit, predict};
 pub use spec::{LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
+
+use crate::{evaluate, files};
+
+/// Why training ended without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the loss became {loss} at step {step} (epoch {epoch}); the batch: {}", .ids.join(", "))]
+    Diverged {
+        loss: f64,
+        epoch: u32,
+        step: u64,
+        ids: Vec<String>,
+    },
+    #[error("the loss \"{loss}\" does not fit {task}")]
+    LossDoesNotFit { loss: &'static str, task: &'static str },
+    #[error("`train.early_stopping.monitor` is {monitor}, which {task} does not have")]
+    MonitorDoesNotFit { monitor: &'static str, task: &'static str },
+    #[error("`train.device` asks for {device}, but {why}")]
+    Device { device: &'static str, why: &'static str },
+    #[error("the checkpoint `{}` cannot be used: {why}", path.display())]
+    Checkpoint { path: std::path::PathBuf, why: String },
+    #[error(transparent)]
+    Evaluate(#[from] evaluate::EvaluateError),
+    #[error(transparent)]
+    File(#[from] files::Error),
+    #[error("a tensor operation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Diverged { .. } => Some(
+                "try a smaller `optimizer.learning_rate`, or normalised features; the best checkpoint so far is kept"
+                    .into(),
+            ),
+            Self::LossDoesNotFit { .. } => {
+                Some("use \"mse\" or \"smooth-l1\" for numbers and \"cross-entropy\" for classes".into())
+            }
+            Self::MonitorDoesNotFit { .. } => Some("`val/loss` works for every task".into()),
+            Self::Device { .. } => Some("`affect doctor` shows what this machine offers".into()),
+            Self::File(error) => error.hint().map(String::from),
+            _ => None,
+        }
+    }
+
+    /// Whether the request was wrong, rather than the work.
+    pub fn is_request(&self) -> bool {
+        matches!(
+            self,
+            Self::LossDoesNotFit { .. } | Self::MonitorDoesNotFit { .. } | Self::Device { .. }
+        )
+    }
+}

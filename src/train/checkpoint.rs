@@ -1,0 +1,227 @@
+//! Checkpoints: everything that a run needs to go on, or to be used.
+//!
+//! A folder with `model.safetensors` (parameters, buffers and, where features are normalised with the training split's
+//! figures, `features.mean` and `features.deviation`), `optimizer.safetensors`, `state.json` and, written last,
+//! `manifest.json` with the BLAKE3 of the others.
+//!
+//! A new checkpoint is written beside the old one (`last.new`), then takes its place: the old one becomes `last.old`, the
+//! new one `last`, and the old one is removed. After a crash at any point one of `last` and `last.old` is complete, and
+//! [`load`] finds it by its manifest.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::early_stopping::EarlyStopping;
+use super::schedule::Schedule;
+use crate::features::feature_set::Statistics;
+use crate::files;
+use crate::nn::Network;
+
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const STATE: &str = "state.json";
+const MANIFEST: &str = "manifest.json";
+
+/// Where training stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Epochs done.
+    pub epoch: u32,
+    /// Optimiser steps done.
+    pub step: u64,
+    /// The optimiser's updates, for its bias correction.
+    pub updates: u64,
+    pub learning_rate: f64,
+    pub seed: u64,
+    pub early_stopping: EarlyStopping,
+    pub schedule: Schedule,
+}
+
+/// Writes a checkpoint in place of the one that `folder` holds.
+pub fn save(
+    folder: &Path,
+    network: &Network,
+    statistics: Option<&Statistics>,
+    optimizer: &[(String, Tensor)],
+    state: &State,
+) -> Result<(), Error> {
+    let fresh = sibling(folder, "new");
+    files::remove_folder(&fresh)?;
+    files::create_folder(&fresh)?;
+    let mut model: Vec<(String, Tensor)> = network
+        .parameters()
+        .iter()
+        .chain(network.buffers())
+        .map(|(name, var)| (name.clone(), var.as_tensor().clone()))
+        .collect();
+    if let Some(statistics) = statistics {
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu);
+        model.push(("features.mean".into(), tensor(&statistics.mean)?));
+        model.push(("features.deviation".into(), tensor(&statistics.deviation)?));
+    }
+    let contents = [
+        (MODEL, serialize(&model, folder)?),
+        (OPTIMIZER, serialize(optimizer, folder)?),
+        (STATE, json(state, folder)?),
+    ];
+    let mut manifest = BTreeMap::new();
+    for (name, content) in &contents {
+        files::write_whole(&fresh.join(name), content)?;
+        manifest.insert(*name, blake3::hash(content).to_hex().to_string());
+    }
+    files::write_whole(&fresh.join(MANIFEST), &json(&manifest, folder)?)?;
+    files::replace_folder(&fresh, folder, &sibling(folder, "old"))?;
+    Ok(())
+}
+
+/// Loads parameters and buffers into `network` from the newest sound checkpoint at `folder`.
+pub fn load(folder: &Path, network: &Network) -> Result<State, Error> {
+    let mut first_problem = None;
+    for candidate in [folder.to_path_buf(), sibling(folder, "old")] {
+        match load_from(&candidate, network) {
+            Ok(state) => return Ok(state),
+            Err(error) => first_problem = first_problem.or(Some(error)),
+        }
+    }
+    Err(first_problem.unwrap_or_else(|| bad(folder, "there is none")))
+}
+
+fn load_from(folder: &Path, network: &Network) -> Result<State, Error> {
+    let read = |name: &str| std::fs::read(folder.join(name)).map_err(|error| bad(folder, format!("{name}: {error}")));
+    let manifest: BTreeMap<String, String> =
+        serde_json::from_slice(&read(MANIFEST)?).map_err(|error| bad(folder, format!("{MANIFEST}: {error}")))?;
+    let checked = |name: &str| {
+        let content = read(name)?;
+        match manifest.get(name) {
+            Some(hash) if *hash == blake3::hash(&content).to_hex().as_str() => Ok(content),
+            _ => Err(bad(folder, format!("{name} is damaged"))),
+        }
+    };
+    let model = checked(MODEL)?;
+    let state: State =
+        serde_json::from_slice(&checked(STATE)?).map_err(|error| bad(folder, format!("{STATE}: {error}")))?;
+    let tensors = candle_core::safetensors::load_buffer(&model, network.device())?;
+    let vars: Vec<&(String, Var)> = network.parameters().iter().chain(network.buffers()).collect();
+    for (name, var) in &vars {
+        match tensors.get(name) {
+            Some(tensor) if tensor.shape() == var.shape() => {}
+            Some(tensor) => {
+                return Err(bad(
+                    folder,
+                    format!("{name} has shape {:?}, not {:?}", tensor.dims(), var.dims()),
+                ));
+            }
+            None => return Err(bad(folder, format!("{name} is missing"))),
+        }
+    }
+    for (name, var) in vars {
+        if let Some(tensor) = tensors.get(name) {
+            var.set(tensor)?;
+        }
+    }
+    Ok(state)
+}
+
+fn sibling(folder: &Path, suffix: &str) -> PathBuf {
+    let mut name = folder.file_name().unwrap_or_default().to_os_string();
+    name.push(".");
+    name.push(suffix);
+    folder.with_file_name(name)
+}
+
+fn bad(path: &Path, why: impl Into<String>) -> Error {
+    Error::Checkpoint {
+        path: path.to_path_buf(),
+        why: why.into(),
+    }
+}
+
+fn json<T: Serialize>(value: &T, folder: &Path) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec_pretty(value).map_err(|error| bad(folder, error.to_string()))
+}
+
+/// Safetensors bytes; equal tensors give equal bytes.
+fn serialize(tensors: &[(String, Tensor)], folder: &Path) -> Result<Vec<u8>, Error> {
+    let mut buffers = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        buffers.push((name.as_str(), tensor.dims().to_vec(), bytes));
+    }
+    let mut views = Vec::with_capacity(buffers.len());
+    for (name, dims, bytes) in &buffers {
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, dims.clone(), bytes)
+            .map_err(|error| bad(folder, error.to_string()))?;
+        views.push((*name, view));
+    }
+    safetensors::serialize(views, None).map_err(|error| bad(folder, error.to_string()))
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+    use crate::nn::{NetworkSpec, Plan};
+
+    fn network(seed: u64) -> Network {
+        let spec: NetworkSpec =
+            toml::from_str(r#"layers = [{ conv2d = { channels = 2, batch_norm = true } }, { linear = "targets" }]"#)
+                .unwrap();
+        let plan = Plan::new(&spec, &[1, 3, 4], 2).unwrap();
+        Network::new(&spec, &plan, seed, &Device::Cpu).unwrap()
+    }
+
+    fn state(epoch: u32) -> State {
+        State {
+            epoch,
+            step: 10,
+            updates: 10,
+            learning_rate: 1e-3,
+            seed: 1,
+            early_stopping: EarlyStopping::default(),
+            schedule: Schedule::default(),
+        }
+    }
+
+    fn weights(network: &Network) -> Vec<Vec<f32>> {
+        network
+            .parameters()
+            .iter()
+            .map(|(_, var)| var.flatten_all().unwrap().to_vec1().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_and_replaces_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last");
+        save(&path, &network(1), None, &[], &state(1)).unwrap();
+        save(&path, &network(2), None, &[], &state(2)).unwrap();
+        let loaded = network(3);
+        assert_eq!(load(&path, &loaded).unwrap(), state(2));
+        assert_eq!(weights(&loaded), weights(&network(2)));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_found_and_the_one_before_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last");
+        save(&path, &network(1), None, &[], &state(1)).unwrap();
+        std::fs::rename(&path, sibling(&path, "old")).unwrap(); // a crash between the two renames
+        assert_eq!(load(&path, &network(3)).unwrap(), state(1));
+        save(&sibling(&path, "x"), &network(2), None, &[], &state(2)).unwrap();
+        std::fs::rename(sibling(&path, "x"), &path).unwrap();
+        let model = path.join(MODEL);
+        let mut bytes = std::fs::read(&model).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&model, bytes).unwrap();
+        let loaded = network(3);
+        assert_eq!(load(&path, &loaded).unwrap(), state(1));
+        assert_eq!(weights(&loaded), weights(&network(1)));
+    }
+}

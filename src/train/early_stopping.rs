@@ -1,0 +1,124 @@
+//! Which epoch was best, and when is it enough?
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::spec::{EarlyStoppingSpec, Monitor};
+use crate::evaluate::{Problem, higher_is_better};
+
+/// What early stopping remembers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EarlyStopping {
+    pub best_epoch: Option<u32>,
+    pub best_value: Option<f64>,
+    bad_epochs: usize,
+}
+
+/// What an epoch was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The best so far.
+    Best,
+    /// Not better.
+    Worse,
+    /// Not better for the last time.
+    Stop,
+}
+
+impl EarlyStopping {
+    /// Judges an epoch. NaN is never better.
+    pub fn judge(&mut self, spec: &EarlyStoppingSpec, epoch: u32, value: f64) -> Verdict {
+        let better = match self.best_value {
+            None => !value.is_nan(),
+            Some(best) if spec.monitor.maximize() => value > best + spec.min_delta,
+            Some(best) => value < best - spec.min_delta,
+        };
+        if better {
+            self.best_epoch = Some(epoch);
+            self.best_value = Some(value);
+            self.bad_epochs = 0;
+            return Verdict::Best;
+        }
+        self.bad_epochs += 1;
+        match self.bad_epochs >= spec.patience {
+            true => Verdict::Stop,
+            false => Verdict::Worse,
+        }
+    }
+}
+
+impl Monitor {
+    /// "loss", or the metric's name.
+    pub fn metric(self) -> &'static str {
+        self.name().trim_start_matches("val/")
+    }
+
+    /// As in the experiment file: "val/loss".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "val/loss",
+            Self::Mse => "val/mse",
+            Self::Mae => "val/mae",
+            Self::Ccc => "val/ccc",
+            Self::Accuracy => "val/accuracy",
+            Self::Uar => "val/uar",
+            Self::MacroF1 => "val/macro-f1",
+        }
+    }
+
+    /// Whether larger is better.
+    pub fn maximize(self) -> bool {
+        higher_is_better(self.metric())
+    }
+
+    /// Whether the task has such a value.
+    pub fn check(self, problem: &Problem) -> Result<(), Error> {
+        let fits = match (self, problem) {
+            (Self::Loss, _) => true,
+            (Self::Mse | Self::Mae | Self::Ccc, Problem::Regression { .. }) => true,
+            (Self::Accuracy | Self::Uar | Self::MacroF1, Problem::Classification { .. }) => true,
+            _ => false,
+        };
+        let task = match problem {
+            Problem::Regression { .. } => "a regression task",
+            Problem::Classification { .. } => "a classification task",
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(Error::MonitorDoesNotFit {
+                monitor: self.name(),
+                task,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdicts(monitor: Monitor, min_delta: f64, values: &[f64]) -> Vec<Verdict> {
+        let spec = EarlyStoppingSpec {
+            monitor,
+            patience: 2,
+            min_delta,
+        };
+        let mut stopping = EarlyStopping::default();
+        values
+            .iter()
+            .enumerate()
+            .map(|(epoch, &value)| stopping.judge(&spec, epoch as u32 + 1, value))
+            .collect()
+    }
+
+    #[test]
+    fn it_stops_after_patience_epochs_without_improvement() {
+        use Verdict::{Best, Stop, Worse};
+        assert_eq!(
+            verdicts(Monitor::Loss, 0.0, &[1.0, 0.9, 0.9, 0.8, 0.9, f64::NAN]),
+            [Best, Best, Worse, Best, Worse, Stop]
+        );
+        assert_eq!(verdicts(Monitor::Loss, 0.2, &[1.0, 0.9, 0.85]), [Best, Worse, Stop]);
+        assert_eq!(verdicts(Monitor::Uar, 0.0, &[0.3, 0.2, 0.4]), [Best, Worse, Best]);
+    }
+}
