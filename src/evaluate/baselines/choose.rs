@@ -1,0 +1,168 @@
+//! The strength of regularisation, chosen on the validation split.
+
+use nalgebra::DMatrix;
+
+use super::super::EvaluateError;
+use super::super::classification::Confusion;
+use super::super::problem::most_probable;
+use super::logistic::{ClassWeight, LogisticProblem};
+use super::ridge::RidgeEquations;
+use super::{BaselineOutput, Matrices, rows};
+
+/// The strengths that are tried: ridge's alpha (larger: stronger) and logistic regression's C (larger: weaker).
+pub const GRID: [f64; 8] = [1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4];
+
+/// What is used without a validation split: scikit-learn's default for both.
+const DEFAULT: f64 = 1.0;
+
+/// A setting that the validation split decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// "alpha" or "C".
+    pub name: &'static str,
+    /// The target that it is for; "" for all.
+    pub target: String,
+    /// One of [`GRID`].
+    pub value: f64,
+}
+
+/// Ridge regression with an alpha for each target: that of the least squared error on the validation split, of equal
+/// ones the largest.
+pub(super) fn ridge(
+    matrices: &Matrices,
+    targets: &[String],
+    truth: &[f32],
+    validation: &[f32],
+) -> Result<BaselineOutput, EvaluateError> {
+    let truth = columns(truth, targets.len());
+    let validation = columns(validation, targets.len());
+    let equations = RidgeEquations::new(&matrices.train, &truth)?;
+    let grid: &[f64] = if validation.nrows() == 0 { &[DEFAULT] } else { &GRID };
+    let mut best: Vec<(f64, f64)> = vec![(f64::INFINITY, DEFAULT); targets.len()];
+    let mut output = [&matrices.train, &matrices.validation, &matrices.test]
+        .map(|split| DMatrix::zeros(split.nrows(), targets.len()));
+    for &alpha in grid.iter().rev() {
+        let ridge = equations.solve(alpha)?;
+        let predicted = [
+            ridge.predict(&matrices.train)?,
+            ridge.predict(&matrices.validation)?,
+            ridge.predict(&matrices.test)?,
+        ];
+        let [_, on_validation, _] = &predicted;
+        for (target, best) in best.iter_mut().enumerate() {
+            let error = (on_validation.column(target) - validation.column(target)).norm_squared();
+            if error < best.0 {
+                *best = (error, alpha);
+                for (output, predicted) in output.iter_mut().zip(&predicted) {
+                    output.set_column(target, &predicted.column(target));
+                }
+            }
+        }
+    }
+    let chosen: Vec<Choice> = targets
+        .iter()
+        .zip(best)
+        .map(|(target, (_, value))| Choice {
+            name: "alpha",
+            target: target.clone(),
+            value,
+        })
+        .collect();
+    let [train, validation, test] = output.map(|predicted| rows(&predicted));
+    Ok(BaselineOutput {
+        train,
+        validation,
+        test,
+        remark: remark(&chosen, grid.len()),
+        chosen,
+    })
+}
+
+/// Logistic regression with the C of the highest UAR on the validation split; of equal ones that of the least log
+/// loss, then the smallest.
+pub(super) fn logistic(
+    matrices: &Matrices,
+    classes: usize,
+    truth: &[u32],
+    validation: &[u32],
+) -> Result<BaselineOutput, EvaluateError> {
+    let mut problem = LogisticProblem::new(&matrices.train, truth, classes, ClassWeight::None)?;
+    let grid: &[f64] = if validation.is_empty() { &[DEFAULT] } else { &GRID };
+    let mut best = None;
+    let mut unfinished = Vec::new();
+    for &c in grid {
+        let logistic = problem.solve(c)?;
+        if !logistic.converged {
+            unfinished.push(c);
+        }
+        let probabilities = logistic.predict(&matrices.validation)?;
+        let uar = Confusion::of(validation, &most_probable(&rows(&probabilities), classes), classes)?
+            .metrics()
+            .uar;
+        let quality = (uar, -log_loss(&probabilities, validation));
+        let better = best
+            .as_ref()
+            .is_none_or(|(so_far, ..): &((f64, f64), _, _)| quality > *so_far);
+        if better {
+            best = Some((quality, c, logistic));
+        }
+    }
+    let Some((_, c, logistic)) = best else {
+        return Err(EvaluateError::Empty { what: "settings" });
+    };
+    let chosen = vec![Choice {
+        name: "C",
+        target: String::new(),
+        value: c,
+    }];
+    let mut remark = remark(&chosen, grid.len());
+    if logistic.single_class {
+        remark = "the training split holds one class only: it is always predicted".into();
+    }
+    if !unfinished.is_empty() {
+        remark.push_str(&format!("; did not converge for C {unfinished:?}"));
+    }
+    Ok(BaselineOutput {
+        train: rows(&logistic.predict(&matrices.train)?),
+        validation: rows(&logistic.predict(&matrices.validation)?),
+        test: rows(&logistic.predict(&matrices.test)?),
+        chosen,
+        remark,
+    })
+}
+
+fn columns(values: &[f32], width: usize) -> DMatrix<f64> {
+    let rows = values.len() / width.max(1);
+    DMatrix::from_row_iterator(rows, width, values.iter().map(|&value| f64::from(value)))
+}
+
+/// Mean of −log p of the true class. A probability of 0 counts as the smallest that float64 has.
+fn log_loss(probabilities: &DMatrix<f64>, truth: &[u32]) -> f64 {
+    let sum: f64 = truth
+        .iter()
+        .enumerate()
+        .filter_map(|(example, &class)| probabilities.get((example, class as usize)))
+        .map(|probability| -probability.max(f64::MIN_POSITIVE).ln())
+        .sum();
+    sum / truth.len().max(1) as f64
+}
+
+fn remark(chosen: &[Choice], tried: usize) -> String {
+    let settings: Vec<String> = chosen
+        .iter()
+        .map(|choice| match choice.target.as_str() {
+            "" => format!("{} {}", choice.name, choice.value),
+            target => format!("{} {} for {target}", choice.name, choice.value),
+        })
+        .collect();
+    let settings = settings.join(", ");
+    if tried < 2 {
+        return format!("{settings} (there is no validation split to choose it on)");
+    }
+    let at_the_end = |choice: &&Choice| GRID.first() == Some(&choice.value) || GRID.last() == Some(&choice.value);
+    let end = match chosen.iter().find(at_the_end) {
+        Some(_) => ", an end of the grid",
+        None => "",
+    };
+    format!("{settings} (chosen on the validation split from 1e-3 to 1e4{end})")
+}
