@@ -74,7 +74,10 @@ pub(super) fn by_file(faults: &[Fault]) -> Vec<Fault> {
 
 /// What the file system says against `path`, if anything.
 fn problem_with(path: &Path) -> Option<String> {
-    if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._")) {
+    if path
+        .file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"))
+    {
         return Some("an AppleDouble file: macOS's notes about a file, not sound".into());
     }
     match std::fs::metadata(path) {
@@ -84,7 +87,14 @@ fn problem_with(path: &Path) -> Option<String> {
         Ok(_) => None,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             let backslashes = path.as_os_str().as_encoded_bytes().contains(&b'\\');
-            Some(if backslashes && cfg!(unix) { "missing; write `/` for `\\`" } else { "missing" }.into())
+            Some(
+                if backslashes && cfg!(unix) {
+                    "missing; write `/` for `\\`"
+                } else {
+                    "missing"
+                }
+                .into(),
+            )
         }
         Err(error) => Some(error.to_string()),
     }
@@ -145,7 +155,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (good, none) = (folder.path().join("good.wav"), folder.path().join("none.wav"));
         files::write_whole(&good, b"RIFF").unwrap();
-        let examples = || vec![example(&good, 2), example(&none, 3), example(&none, 4), example(&none, 5)];
+        let examples = || {
+            vec![
+                example(&good, 2),
+                example(&none, 3),
+                example(&none, 4),
+                example(&none, 5),
+            ]
+        };
         let skipped = inspect(examples(), OnError::Skip);
         assert_eq!((skipped.examples.len(), skipped.faults.len()), (1, 3));
         let kept = inspect(examples(), OnError::Zeros);

@@ -151,7 +151,12 @@ fn nearest<'a>(name: &str, names: &'a [String]) -> Vec<&'a str> {
     let mut near: Vec<(f64, &str)> = names
         .iter()
         .filter(|it| !it.is_empty())
-        .map(|it| (strsim::normalized_damerau_levenshtein(&name, &it.to_lowercase()), it.as_str()))
+        .map(|it| {
+            (
+                strsim::normalized_damerau_levenshtein(&name, &it.to_lowercase()),
+                it.as_str(),
+            )
+        })
         .filter(|(similarity, _)| *similarity >= 0.5)
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -197,7 +202,10 @@ fn csv_files_beside(path: &Path) -> Vec<String> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.to_lowercase().ends_with(".csv") && !name.starts_with("._"))
         .collect();
-    let wanted = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let wanted = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     names.sort_by(|a, b| {
         strsim::jaro_winkler(&wanted, b)
             .total_cmp(&strsim::jaro_winkler(&wanted, a))
@@ -274,10 +282,24 @@ mod tests {
     #[test]
     fn lines_are_right_with_crlf_blank_lines_and_quoted_line_ends() {
         for end in ["\n", "\r\n"] {
-            let text = ["file,text", "a.wav,x", "", "b.wav,\"one, two", "three\"", "c.wav,y", ",", "d.wav,z"].join(end);
+            let text = [
+                "file,text",
+                "a.wav,x",
+                "",
+                "b.wav,\"one, two",
+                "three\"",
+                "c.wav,y",
+                ",",
+                "d.wav,z",
+            ]
+            .join(end);
             let file = parse(&text).unwrap();
             let found: Vec<(u64, &str)> = file.rows.iter().map(|row| (row.line, row.get(0))).collect();
-            assert_eq!(found, [(2, "a.wav"), (4, "b.wav"), (6, "c.wav"), (8, "d.wav")], "{end:?}");
+            assert_eq!(
+                found,
+                [(2, "a.wav"), (4, "b.wav"), (6, "c.wav"), (8, "d.wav")],
+                "{end:?}"
+            );
             assert!(file.rows[1].get(1).starts_with("one, two"));
         }
     }
@@ -304,7 +326,11 @@ mod tests {
         let file = parse("file,emotion\na.wav,joy\n\"b.wav,joy\nc.wav,joy\nd.wav,joy\n").unwrap();
         assert_eq!(file.faults.len(), 1);
         assert_eq!(file.faults[0].line, Some(3));
-        assert!(file.faults[0].what.contains("is a quote left open?"), "{}", file.faults[0]);
+        assert!(
+            file.faults[0].what.contains("is a quote left open?"),
+            "{}",
+            file.faults[0]
+        );
     }
 
     #[test]
@@ -321,7 +347,12 @@ mod tests {
         let fault = file.column("emotion", "dataset.label").unwrap_err();
         assert!(fault.what.contains("separated by ';'"), "{fault}");
         let file = parse("file,file\na,b\n").unwrap();
-        assert!(file.column("file", "dataset.audio").unwrap_err().what.contains("two columns"));
+        assert!(
+            file.column("file", "dataset.audio")
+                .unwrap_err()
+                .what
+                .contains("two columns")
+        );
     }
 
     #[test]
@@ -329,8 +360,19 @@ mod tests {
         assert!(matches!(read(b""), Err(Error::NoHeader { .. })));
         assert!(matches!(read(b"\xEF\xBB\xBF\r\n \n"), Err(Error::NoHeader { .. })));
         assert!(matches!(read(b"file,emotion\r\n\r\n"), Err(Error::NoRows { .. })));
-        assert!(matches!(read(b"file,x\na.wav,1\nm\xFCller.wav,2\n"), Err(Error::NotUtf8 { line: 3, looks_like: None, .. })));
-        let utf16: Vec<u8> = [0xFEFF_u16].into_iter().chain("file,x\n".encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        assert!(matches!(
+            read(b"file,x\na.wav,1\nm\xFCller.wav,2\n"),
+            Err(Error::NotUtf8 {
+                line: 3,
+                looks_like: None,
+                ..
+            })
+        ));
+        let utf16: Vec<u8> = [0xFEFF_u16]
+            .into_iter()
+            .chain("file,x\n".encode_utf16())
+            .flat_map(u16::to_le_bytes)
+            .collect();
         let error = read(&utf16).err().unwrap();
         assert!(error.to_string().contains("looks like UTF-16"), "{error}");
     }
@@ -342,7 +384,14 @@ mod tests {
             files::write_whole(&folder.path().join(name), b"a,b\n1,2\n").unwrap();
         }
         let error = CsvFile::read(&folder.path().join("label.csv")).err().unwrap();
-        assert!(error.hint().unwrap().ends_with("the folder holds `labels.csv`, `meta.csv`"), "{:?}", error.hint());
+        assert!(
+            error
+                .hint()
+                .unwrap()
+                .ends_with("the folder holds `labels.csv`, `meta.csv`"),
+            "{:?}",
+            error.hint()
+        );
         let error = CsvFile::read(folder.path()).err().unwrap();
         assert!(matches!(error, Error::FileIsFolder { .. }), "{error}");
     }

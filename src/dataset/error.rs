@@ -144,7 +144,11 @@ impl fmt::Display for Problems {
         if !self.rows.is_empty() {
             let count = self.rows.len();
             let noun = if count == 1 { "problem" } else { "problems" };
-            write!(f, "{count} {noun} in the annotations:\n{}", Listed(&self.rows, ROWS_SHOWN))?;
+            write!(
+                f,
+                "{count} {noun} in the annotations:\n{}",
+                Listed(&self.rows, ROWS_SHOWN)
+            )?;
         }
         if !self.rows.is_empty() && !self.media.is_empty() {
             writeln!(f)?;
@@ -152,7 +156,11 @@ impl fmt::Display for Problems {
         if !self.media.is_empty() {
             let count = self.media.len();
             let noun = if count == 1 { "file" } else { "files" };
-            write!(f, "{count} audio {noun} cannot be used:\n{}", Listed(&self.media, FILES_SHOWN))?;
+            write!(
+                f,
+                "{count} audio {noun} cannot be used:\n{}",
+                Listed(&self.media, FILES_SHOWN)
+            )?;
         }
         Ok(())
     }
@@ -175,7 +183,11 @@ impl fmt::Display for Listed<'_> {
 
 /// "`a`, `b`, `c` and 4 more".
 pub(super) fn quoted<T: AsRef<str>>(names: &[T], limit: usize) -> String {
-    let shown: Vec<String> = names.iter().take(limit).map(|name| format!("`{}`", name.as_ref())).collect();
+    let shown: Vec<String> = names
+        .iter()
+        .take(limit)
+        .map(|name| format!("`{}`", name.as_ref()))
+        .collect();
     match names.len().saturating_sub(limit) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
@@ -201,7 +213,10 @@ mod tests {
             ..Problems::default()
         };
         let message = problems.to_string();
-        assert!(message.starts_with("57 problems in the annotations:\n  labels.csv:2: target"), "{message}");
+        assert!(
+            message.starts_with("57 problems in the annotations:\n  labels.csv:2: target"),
+            "{message}"
+        );
         assert!(message.ends_with("\n  … and 37 more"), "{message}");
         assert_eq!(message.lines().count(), 22);
     }
@@ -222,7 +237,10 @@ mod tests {
         };
         let message = Error::from(Box::new(problems)).to_string();
         assert!(message.contains("labels.csv:3"), "{message}");
-        assert!(message.contains("12 audio files cannot be used:\n  0.wav: missing\n"), "{message}");
+        assert!(
+            message.contains("12 audio files cannot be used:\n  0.wav: missing\n"),
+            "{message}"
+        );
         assert!(message.ends_with("  9.wav: missing\n  … and 2 more"), "{message}");
     }
 

@@ -31,7 +31,9 @@ impl Manifest {
             match &example.target {
                 Target::Values(values) => {
                     hasher.number(values.len() as u64);
-                    values.iter().for_each(|value| hasher.number(u64::from(value.to_bits())));
+                    values
+                        .iter()
+                        .for_each(|value| hasher.number(u64::from(value.to_bits())));
                 }
                 Target::Class(class) => hasher.number(u64::from(*class)),
             }
@@ -119,16 +121,42 @@ mod tests {
     #[test]
     fn every_part_of_an_example_counts() {
         let changes: [fn(&mut Manifest); 10] = [
-            |it| it.task = Task::Regression { targets: vec!["valencea".into(), "rousal".into()] },
+            |it| {
+                it.task = Task::Regression {
+                    targets: vec!["valencea".into(), "rousal".into()],
+                }
+            },
             |it| it.examples[0].id = "c".into(),
             |it| it.examples[0].group = "other".into(),
             |it| it.examples[0].target = Target::Values(vec![0.5, -0.25]),
             |it| it.examples[0].target = Target::Class(3),
-            |it| it.examples[0].media = Media::Audio { path: "/c/wav/x".into(), window: Window { start: 1.0, duration: None } },
-            |it| it.examples[0].media = Media::Audio { path: "/c/wav/a".into(), window: Window { start: 1.0, duration: Some(2.0) } },
+            |it| {
+                it.examples[0].media = Media::Audio {
+                    path: "/c/wav/x".into(),
+                    window: Window {
+                        start: 1.0,
+                        duration: None,
+                    },
+                }
+            },
+            |it| {
+                it.examples[0].media = Media::Audio {
+                    path: "/c/wav/a".into(),
+                    window: Window {
+                        start: 1.0,
+                        duration: Some(2.0),
+                    },
+                }
+            },
             |it| it.examples[0].split = Some(Split::Val),
             |it| it.examples.swap(0, 1),
-            |it| it.faults.push(Fault { path: "/c/wav/a".into(), line: None, what: "missing".into() }),
+            |it| {
+                it.faults.push(Fault {
+                    path: "/c/wav/a".into(),
+                    line: None,
+                    what: "missing".into(),
+                })
+            },
         ];
         let mut seen = vec![manifest("/c").fingerprint()];
         for change in changes {

@@ -162,7 +162,10 @@ impl Classes {
     }
 
     fn index(&self, name: &str) -> u32 {
-        let position = self.names.binary_search_by(|it| it.as_str().cmp(name)).unwrap_or_default();
+        let position = self
+            .names
+            .binary_search_by(|it| it.as_str().cmp(name))
+            .unwrap_or_default();
         u32::try_from(position).unwrap_or(u32::MAX)
     }
 
@@ -225,7 +228,12 @@ impl Classes {
         spellings
             .into_values()
             .filter(|names| names.len() > 1)
-            .map(|names| format!("{} are different classes, though only their case differs", super::error::quoted(&names, 5)))
+            .map(|names| {
+                format!(
+                    "{} are different classes, though only their case differs",
+                    super::error::quoted(&names, 5)
+                )
+            })
             .collect()
     }
 }

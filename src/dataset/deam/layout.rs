@@ -51,7 +51,11 @@ pub(super) fn song_level_files(root: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn joined(folder: &Path, inner: &str) -> PathBuf {
-    if inner == "." { folder.into() } else { folder.join(inner) }
+    if inner == "." {
+        folder.into()
+    } else {
+        folder.join(inner)
+    }
 }
 
 /// The folder with one file per song, named after the song's id.
@@ -145,14 +149,21 @@ mod tests {
     fn the_usual_layouts_are_found() {
         let layouts = [
             ("annotations/annotations averaged per song/song_level/", "MEMD_audio/"),
-            ("DEAM_Annotations/annotations/annotations averaged per song/song_level/", "DEAM_audio/MEMD_audio/"),
-            ("DEAM_Annotations/annotations averaged per song/song_level/", "DEAM_audio/"),
+            (
+                "DEAM_Annotations/annotations/annotations averaged per song/song_level/",
+                "DEAM_audio/MEMD_audio/",
+            ),
+            (
+                "DEAM_Annotations/annotations averaged per song/song_level/",
+                "DEAM_audio/",
+            ),
             ("annotations averaged per song/song_level/", "audio/"),
             ("song_level/", "MEMD_audio/"),
             ("", "MEMD_audio/"),
         ];
         for (annotations, audio) in layouts {
-            let names = ["2000_2058", "1_2000"].map(|it| format!("{annotations}static_annotations_averaged_songs_{it}.csv"));
+            let names =
+                ["2000_2058", "1_2000"].map(|it| format!("{annotations}static_annotations_averaged_songs_{it}.csv"));
             let litter = format!("{annotations}._static_annotations_averaged_songs_1_2000.csv");
             let song = format!("{audio}2.mp3");
             let root = corpus(&[&names[0], &names[1], &litter, &song]);
@@ -166,7 +177,13 @@ mod tests {
 
     #[test]
     fn a_song_is_found_under_any_extension_and_mp3_wins() {
-        let root = corpus(&["MEMD_audio/2.wav", "MEMD_audio/3.FLAC", "MEMD_audio/4.wav", "MEMD_audio/4.MP3", "MEMD_audio/._5.mp3"]);
+        let root = corpus(&[
+            "MEMD_audio/2.wav",
+            "MEMD_audio/3.FLAC",
+            "MEMD_audio/4.wav",
+            "MEMD_audio/4.MP3",
+            "MEMD_audio/._5.mp3",
+        ]);
         let folder = AudioFolder::find(root.path()).unwrap();
         let name = |id| folder.file(id).file_name().unwrap().to_string_lossy().into_owned();
         assert_eq!([2, 3, 4, 5].map(name), ["2.wav", "3.FLAC", "4.MP3", "5.mp3"]);
@@ -176,6 +193,9 @@ mod tests {
     fn without_annotations_the_places_are_named() {
         let root = corpus(&["MEMD_audio/2.mp3"]);
         let message = song_level_files(root.path()).unwrap_err().to_string();
-        assert!(message.contains("annotations averaged per song/song_level"), "{message}");
+        assert!(
+            message.contains("annotations averaged per song/song_level"),
+            "{message}"
+        );
     }
 }

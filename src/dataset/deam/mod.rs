@@ -10,7 +10,10 @@ use std::path::PathBuf;
 
 use super::audio_files::Inspected;
 use super::load::{check_root, conclude, remark_on_faults};
-use super::{DeamScale, DeamStaticSpec, DeamTarget, Error, Example, Manifest, Media, OnError, SyntheticSpec, Target, Task, Window};
+use super::{
+    DeamScale, DeamStaticSpec, DeamTarget, Error, Example, Manifest, Media, OnError, SyntheticSpec, Target, Task,
+    Window,
+};
 use layout::AudioFolder;
 
 /// `kind = "deam-static"`.
@@ -18,7 +21,8 @@ pub(super) fn load_static(spec: &DeamStaticSpec) -> Result<Manifest, Error> {
     let mut manifest = load_songs(spec)?;
     if manifest.annotation_files.len() == 1 {
         manifest.remarks.push(
-            "only one file of song-level annotations was found; DEAM has two (songs 1 to 2000, and 2001 to 2058)".into(),
+            "only one file of song-level annotations was found; DEAM has two (songs 1 to 2000, and 2001 to 2058)"
+                .into(),
         );
     }
     Ok(manifest)

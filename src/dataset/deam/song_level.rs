@@ -38,7 +38,11 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Songs, Error> {
             *name = name.to_lowercase().split_whitespace().collect();
         }
         problems.append(&mut file.faults);
-        let mut find = |name| file.column(name, "DEAM's song-level files").map_err(|fault| problems.push(fault)).ok();
+        let mut find = |name| {
+            file.column(name, "DEAM's song-level files")
+                .map_err(|fault| problems.push(fault))
+                .ok()
+        };
         let columns = (find("song_id"), find("valence_mean"), find("arousal_mean"));
         let (Some(id), Some(valence), Some(arousal)) = columns else {
             continue;
@@ -101,7 +105,9 @@ mod tests {
 
     fn read_texts(texts: &[&str]) -> Songs {
         let folder = tempfile::tempdir().unwrap();
-        let paths: Vec<PathBuf> = (0..texts.len()).map(|number| folder.path().join(format!("{number}.csv"))).collect();
+        let paths: Vec<PathBuf> = (0..texts.len())
+            .map(|number| folder.path().join(format!("{number}.csv")))
+            .collect();
         for (path, text) in paths.iter().zip(texts) {
             files::write_whole(path, text.as_bytes()).unwrap();
         }
@@ -115,7 +121,10 @@ mod tests {
             "song_id, valence_mean, valence_std, valence_ max_mean, arousal_mean\r\n2001,3.2,0.98,5.0,6.6\r\n",
         ]);
         assert_eq!(problems, []);
-        let read: Vec<_> = songs.iter().map(|song| (song.id, song.valence, song.arousal, song.source.line)).collect();
+        let read: Vec<_> = songs
+            .iter()
+            .map(|song| (song.id, song.valence, song.arousal, song.source.line))
+            .collect();
         assert_eq!(read, [(2, 3.1, 3.0, Some(2)), (2001, 3.2, 6.6, Some(2))]);
     }
 
@@ -133,7 +142,11 @@ mod tests {
         assert_eq!(said[1], (3, "arousal_mean is empty, but a number is needed"));
         assert_eq!(said[2], (4, "valence_mean is 0.5, outside the scale from 1 to 9"));
         assert_eq!(said[3], (4, "arousal_mean is nan, not a finite number"));
-        assert!(said[4].1.starts_with("song 2 is already in ") && said[4].1.ends_with("0.csv:2"), "{}", said[4].1);
+        assert!(
+            said[4].1.starts_with("song 2 is already in ") && said[4].1.ends_with("0.csv:2"),
+            "{}",
+            said[4].1
+        );
         assert!(said[5].1.contains("did you mean `valence`"), "{}", said[5].1);
     }
 }

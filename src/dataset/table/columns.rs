@@ -36,11 +36,16 @@ impl Columns {
         };
         Self {
             audio: find(&spec.audio, "dataset.audio"),
-            targets: (spec.targets.iter()).filter_map(|name| find(name, "dataset.targets")).collect(),
+            targets: (spec.targets.iter())
+                .filter_map(|name| find(name, "dataset.targets"))
+                .collect(),
             label: spec.label.as_ref().and_then(|name| find(name, "dataset.label")),
             id: spec.id.as_ref().and_then(|name| find(name, "dataset.id")),
             group: spec.group.as_ref().and_then(|name| find(name, "dataset.group")),
-            split: spec.split_column.as_ref().and_then(|name| find(name, "dataset.split_column")),
+            split: spec
+                .split_column
+                .as_ref()
+                .and_then(|name| find(name, "dataset.split_column")),
             start: spec.start.as_ref().and_then(|name| find(name, "dataset.start")),
             end: spec.end.as_ref().and_then(|name| find(name, "dataset.end")),
         }

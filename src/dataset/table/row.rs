@@ -33,9 +33,15 @@ pub(super) fn read(file: &CsvFile, row: &Row, columns: &Columns, problems: &mut 
     };
     let audio = cells.text(columns.audio.as_ref(), "the audio path");
     let truth = match &columns.label {
-        Some(label) => cells.text(Some(label), "the label").map(|label| Truth::Label(label.to_owned())),
+        Some(label) => cells
+            .text(Some(label), "the label")
+            .map(|label| Truth::Label(label.to_owned())),
         None => Some(Truth::Values(
-            columns.targets.iter().filter_map(|target| cells.target(target)).collect(),
+            columns
+                .targets
+                .iter()
+                .filter_map(|target| cells.target(target))
+                .collect(),
         )),
     };
     let window = cells.window(columns);
@@ -100,7 +106,10 @@ impl<'a> Cells<'a> {
         match number(text).map(|value| value as f32) {
             Ok(value) if value.is_finite() => Some(value),
             Ok(_) => {
-                self.complain(format!("target `{}` is {text}, too large for a number here", column.name));
+                self.complain(format!(
+                    "target `{}` is {text}, too large for a number here",
+                    column.name
+                ));
                 None
             }
             Err(why) => {
@@ -142,7 +151,10 @@ impl<'a> Cells<'a> {
         match number(text) {
             Ok(seconds) if seconds >= 0.0 => Some(Some(seconds)),
             Ok(seconds) => {
-                self.complain(format!("`{}` is {seconds} seconds, before the beginning of the file", column.name));
+                self.complain(format!(
+                    "`{}` is {seconds} seconds, before the beginning of the file",
+                    column.name
+                ));
                 None
             }
             Err(why) => {
@@ -161,7 +173,10 @@ impl<'a> Cells<'a> {
             _ => None,
         };
         if split.is_none() {
-            self.complain(format!("`{}` is `{text}`, but must be `train`, `val` or `test`", column.name));
+            self.complain(format!(
+                "`{}` is `{text}`, but must be `train`, `val` or `test`",
+                column.name
+            ));
         }
         split
     }
