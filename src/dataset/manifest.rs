@@ -1,6 +1,6 @@
 //! What every corpus is turned into: a list of examples with their targets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Split;
@@ -8,16 +8,26 @@ use super::Split;
 /// All examples of a corpus, in an order that depends on the annotation files alone (never on the file system's).
 #[derive(Debug, Clone)]
 pub struct Manifest {
+    /// The corpus's folder. What is compared between machines is relative to it.
+    pub root: PathBuf,
     /// What is predicted.
     pub task: Task,
-    /// The examples. Their ids are unique.
+    /// The examples, at least one. Their ids are unique.
     pub examples: Vec<Example>,
-    /// Every annotation file that was read; their content is part of the data's fingerprint.
+    /// Every annotation file that was read.
     pub annotation_files: Vec<PathBuf>,
-    /// What was wrong in single rows or files and was handled as `on_error` says, for the run's record.
+    /// What was wrong with single audio files and was handled as `on_error` says, for the run's record: one per example that
+    /// was left out (`skip`) or kept without sound (`zeros`).
     pub faults: Vec<Fault>,
     /// Decisions about the data that a reader of the results must know ("scale 1..9 mapped to -1..1").
     pub remarks: Vec<String>,
+}
+
+impl Manifest {
+    /// Whether `path` is known to be unusable: the extraction need not try it, nor record it again.
+    pub fn is_faulty(&self, path: &Path) -> bool {
+        self.faults.iter().any(|fault| fault.path == path)
+    }
 }
 
 /// What is predicted.
@@ -25,7 +35,7 @@ pub struct Manifest {
 pub enum Task {
     /// One number per target, in the order of [`Target::Values`].
     Regression { targets: Vec<String> },
-    /// One of the classes, sorted by name unless the corpus has an order of its own.
+    /// One of the classes, at least two, sorted by name unless the corpus has an order of its own.
     Classification { label: String, classes: Vec<String> },
 }
 
@@ -44,7 +54,7 @@ impl Task {
 pub struct Example {
     /// Unique in the manifest; appears in predictions.csv.
     pub id: String,
-    /// What must not straddle a split: song, speaker, dialogue. Defaults to the id.
+    /// What must not straddle a split: song, speaker, dialogue.
     pub group: String,
     /// Where the sound is.
     pub media: Media,
@@ -65,7 +75,7 @@ pub enum Media {
 
 impl Media {
     /// The file behind it.
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         match self {
             Self::Audio { path, .. } => path,
         }
@@ -93,7 +103,7 @@ pub enum Target {
 /// Where a statement about an example stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    pub file: Arc<std::path::Path>,
+    pub file: Arc<Path>,
     /// 1-based; `None` where lines mean nothing.
     pub line: Option<u64>,
 }
@@ -112,7 +122,7 @@ impl std::fmt::Display for Source {
 pub struct Fault {
     /// The media file, or the annotation file.
     pub path: PathBuf,
-    /// The annotation line, where there is one.
+    /// The line in `path`, 1-based, where that means something.
     pub line: Option<u64>,
     /// What is wrong, in a few words: "missing", "no audio stream".
     pub what: String,

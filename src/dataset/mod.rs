@@ -1,12 +1,22 @@
 //! Which examples are there, and what is true of them?
 //!
-//! One file per corpus: annotation files in, [`Manifest`] out. Nothing here reads audio. The split is decided here too
-//! ([`split`]), as a pure function of ids, groups, settings and seed.
+//! One file per corpus: annotation files in, [`Manifest`] out. Nothing here reads audio: that a file is there is checked, what
+//! is in it is not. The split is decided here too ([`split`]), as a pure function of ids, groups, targets, settings and seed.
 
+mod audio_files;
+mod csv_file;
+mod deam;
+pub mod error;
+mod fingerprint;
+mod load;
 pub mod manifest;
 pub mod spec;
 pub mod split;
+pub mod synthetic;
+mod table;
 
+pub use error::{Error, Problems};
+pub use load::LoadContext;
 pub use manifest::{Example, Fault, Manifest, Media, Source, Target, Task, Window};
-pub use spec::{DatasetSpec, OnError};
+pub use spec::{DatasetSpec, DeamScale, DeamStaticSpec, DeamTarget, OnError, SyntheticSpec, TableSpec};
 pub use split::{Split, SplitSpec};

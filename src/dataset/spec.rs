@@ -17,6 +17,15 @@ pub enum DatasetSpec {
 }
 
 impl DatasetSpec {
+    /// The word that `kind` has in an experiment file.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Table(_) => "table",
+            Self::DeamStatic(_) => "deam-static",
+            Self::Synthetic(_) => "synthetic",
+        }
+    }
+
     /// The split that is asked for.
     pub fn split(&self) -> &SplitSpec {
         match self {
@@ -51,41 +60,41 @@ pub enum OnError {
 
 /// Any CSV file with a column of audio paths, and targets (numbers) or a label (classes).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct TableSpec {
     /// The folder that the other paths are relative to.
     pub root: PathBuf,
     /// The CSV file (UTF-8, comma-separated, with a header line), relative to `root`.
     pub file: PathBuf,
     /// The column with the audio file's path, relative to `audio_root`.
-    #[serde(rename = "audio")]
     pub audio: String,
-    /// The folder that the audio paths are relative to, itself relative to `root`.
-    #[serde(default, rename = "audio_root")]
+    /// The folder that the audio paths are relative to, itself relative to `root`. Default: `root`.
+    #[serde(default)]
     pub audio_root: PathBuf,
-    /// The columns to predict, for regression. Give either this or `label`.
+    /// The columns to predict, for regression: finite numbers. Give either this or `label`.
     #[serde(default)]
     pub targets: Vec<String>,
-    /// The column with the class, for classification. Give either this or `targets`.
+    /// The column with the class, for classification. Classes are sorted by name. Give either this or `targets`.
     #[serde(default)]
     pub label: Option<String>,
-    /// The column with a unique id. Default: the audio path, with the start where there is one.
+    /// The column with a unique id. Default: the audio path, with `@` and the start where there is a `start` column.
     #[serde(default)]
     pub id: Option<String>,
-    /// The column whose value must not straddle a split: speaker, song. Default: every example is its own group.
+    /// The column whose value must not straddle a split: speaker, song. Default: rows with the same audio file are a group.
     #[serde(default)]
     pub group: Option<String>,
-    /// The column that says `train`, `val` or `test`, for `split.kind = "column"`.
+    /// The column that says `train`, `val` (`valid`, `validation`, `dev`) or `test`, for `split.kind = "column"`.
     #[serde(default)]
     pub split_column: Option<String>,
-    /// The column with the start of the window, in seconds.
+    /// The column with the start of the window, in seconds. An empty cell: from the beginning.
     #[serde(default)]
     pub start: Option<String>,
-    /// The column with the end of the window, in seconds.
+    /// The column with the end of the window, in seconds. An empty cell: to the end of the file.
     #[serde(default)]
     pub end: Option<String>,
     #[serde(default)]
     pub split: SplitSpec,
+    /// What happens to examples whose audio file is missing or damaged.
     #[serde(default)]
     pub on_error: OnError,
 }
@@ -94,8 +103,9 @@ pub struct TableSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeamStaticSpec {
-    /// The folder that holds `annotations/` and `MEMD_audio/`.
+    /// The folder that holds `annotations/` and `MEMD_audio/` (or `DEAM_Annotations/` and `DEAM_audio/`).
     pub root: PathBuf,
+    /// What is predicted, in this order.
     #[serde(default = "valence_and_arousal")]
     pub targets: Vec<DeamTarget>,
     /// The scale that the ratings (1 to 9) are mapped to.
@@ -103,6 +113,7 @@ pub struct DeamStaticSpec {
     pub scale: DeamScale,
     #[serde(default)]
     pub split: SplitSpec,
+    /// What happens to examples whose audio file is missing or damaged.
     #[serde(default)]
     pub on_error: OnError,
 }

@@ -1,7 +1,23 @@
 //! Which examples train, which validate, which test?
+//!
+//! [`assign`] is a pure function of ids, groups, targets, declared splits, settings and seed. The order of the examples
+//! doesn't matter, and no group ever has examples on two sides.
+
+mod deal;
+mod declared;
+mod error;
+mod folds;
+mod random;
+mod strata;
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use error::Error;
+
+use super::Manifest;
 
 /// The three sides of an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -31,10 +47,11 @@ impl Split {
 pub enum SplitSpec {
     /// Whole groups are drawn at random.
     Random {
-        /// Shares of train, val and test. They sum to 1.
+        /// Shares of train, val and test in the examples, each above 0. They sum to 1, and are reached as well as whole
+        /// groups allow.
         #[serde(default = "default_fractions")]
         fractions: [f64; 3],
-        /// Spread the classes (or quantiles of the first target) evenly over the sides, as far as groups allow.
+        /// Spread the classes (or fifths of the first target's values) evenly over the sides, as far as groups allow.
         #[serde(default)]
         stratify: bool,
         /// Default: the experiment's seed.
@@ -52,16 +69,19 @@ pub enum SplitSpec {
         /// 0-based.
         #[serde(default)]
         fold: usize,
+        /// Spread the classes (or fifths of the first target's values) evenly over the folds, as far as groups allow.
+        #[serde(default)]
+        stratify: bool,
         /// Default: the experiment's seed.
         #[serde(default)]
         seed: Option<u64>,
     },
-    /// One group tests; of the others, every `1 / validation`-th validates.
+    /// One group tests; of the others, some that are drawn at random validate.
     LeaveOneGroupOut {
         /// The group that tests, by its number in sorted order, 0-based.
         #[serde(default)]
         fold: usize,
-        /// The share of the remaining groups that validates (at least one group).
+        /// The share of the remaining groups that validates: at least one group, and never all.
         #[serde(default = "default_validation")]
         validation: f64,
         /// Default: the experiment's seed.
@@ -78,6 +98,67 @@ impl Default for SplitSpec {
             seed: None,
         }
     }
+}
+
+/// The side of every example, in the manifest's order.
+///
+/// # Errors
+/// The settings contradict themselves or the data: see [`Error`]. In particular, no side is ever empty, and a declared split
+/// that divides a group is refused.
+pub fn assign(manifest: &Manifest, spec: &SplitSpec, seed: u64) -> Result<Vec<Split>, Error> {
+    let sides = match *spec {
+        SplitSpec::Random {
+            fractions,
+            stratify,
+            seed: own,
+        } => random::assign(manifest, fractions, stratify, own.unwrap_or(seed)),
+        SplitSpec::Official => declared::assign(manifest, declared::By::Corpus),
+        SplitSpec::Column => declared::assign(manifest, declared::By::Column),
+        SplitSpec::KFold {
+            folds,
+            fold,
+            stratify,
+            seed: own,
+        } => folds::k_fold(manifest, folds, fold, stratify, own.unwrap_or(seed)),
+        SplitSpec::LeaveOneGroupOut {
+            fold,
+            validation,
+            seed: own,
+        } => folds::leave_one_group_out(manifest, fold, validation, own.unwrap_or(seed)),
+    }?;
+    debug_assert!(Split::ALL.iter().all(|side| sides.contains(side)));
+    Ok(sides)
+}
+
+/// How many runs a split asks for when all its folds are wanted: the number of folds or groups; 1 for splits without folds.
+pub fn folds(manifest: &Manifest, spec: &SplitSpec) -> usize {
+    match *spec {
+        SplitSpec::KFold { folds, .. } => folds,
+        SplitSpec::LeaveOneGroupOut { .. } => groups(manifest).len(),
+        SplitSpec::Random { .. } | SplitSpec::Official | SplitSpec::Column => 1,
+    }
+}
+
+/// The groups, sorted by name, with the positions of their examples.
+fn groups(manifest: &Manifest) -> BTreeMap<&str, Vec<usize>> {
+    let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (position, example) in manifest.examples.iter().enumerate() {
+        groups.entry(&example.group).or_default().push(position);
+    }
+    groups
+}
+
+/// The sides of the examples, given those of the groups in sorted order.
+fn spread(manifest: &Manifest, groups: &BTreeMap<&str, Vec<usize>>, side_of: impl Fn(usize) -> Split) -> Vec<Split> {
+    let mut sides = vec![Split::Train; manifest.examples.len()];
+    for (number, positions) in groups.values().enumerate() {
+        for &position in positions {
+            if let Some(side) = sides.get_mut(position) {
+                *side = side_of(number);
+            }
+        }
+    }
+    sides
 }
 
 fn default_fractions() -> [f64; 3] {

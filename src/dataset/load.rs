@@ -1,0 +1,86 @@
+//! From a `[dataset]` table to a manifest.
+
+use std::path::Path;
+
+use super::audio_files::{self, Inspected};
+use super::{DatasetSpec, Error, Example, Fault, Manifest, OnError, Problems, deam, synthetic, table};
+
+/// What loading needs besides the settings.
+pub struct LoadContext<'a> {
+    /// The folder that generated corpora live in.
+    pub cache: &'a Path,
+    /// Called with (done, total) while a synthetic corpus is rendered.
+    pub progress: &'a (dyn Fn(usize, usize) + Sync),
+}
+
+impl DatasetSpec {
+    /// Reads the annotations and looks for the audio files. A synthetic corpus is rendered first where it is missing.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the corpus, found in one pass and reported together.
+    pub fn load(&self, context: &LoadContext) -> Result<Manifest, Error> {
+        match self {
+            Self::Table(spec) => table::load(spec),
+            Self::DeamStatic(spec) => deam::load_static(spec),
+            Self::Synthetic(spec) => {
+                let root = synthetic::prepare(spec, context.cache, context.progress)?;
+                deam::load_synthetic(spec, root)
+            }
+        }
+    }
+}
+
+/// The corpus's folder must be there before anything is looked for in it.
+pub(super) fn check_root(root: &Path) -> Result<(), Error> {
+    match std::fs::metadata(root) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(Error::RootIsNoFolder { path: root.into() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::NoRoot { path: root.into() }),
+        Err(error) => Err(crate::files::Error::at("look into", root)(error).into()),
+    }
+}
+
+/// The end of every load: looks at the audio of `examples` and reports what is wrong with it together with `rows`.
+/// The examples that stay, and the faults to record.
+pub(super) fn conclude(examples: Vec<Example>, rows: Vec<Fault>, on_error: OnError) -> Result<Inspected, Error> {
+    let named = examples.len();
+    let inspected = audio_files::inspect(examples, on_error);
+    let media_fails = on_error == OnError::Fail && !inspected.faults.is_empty();
+    if !rows.is_empty() || media_fails {
+        return Err(Box::new(Problems {
+            rows,
+            media: if media_fails {
+                audio_files::by_file(&inspected.faults)
+            } else {
+                Vec::new()
+            },
+            examples: named,
+            examples_without_media: inspected.faults.len(),
+        })
+        .into());
+    }
+    if inspected.examples.is_empty() {
+        return Err(Error::NothingLeft {
+            faults: inspected.faults,
+        });
+    }
+    Ok(inspected)
+}
+
+/// The remark for the run's record where audio could not be used.
+pub(super) fn remark_on_faults(faults: usize, examples: usize, on_error: OnError) -> Option<String> {
+    if faults == 0 {
+        return None;
+    }
+    let noun = if faults == 1 { "example" } else { "examples" };
+    match on_error {
+        OnError::Fail => None,
+        OnError::Skip => Some(format!(
+            "{faults} {noun} of {} left out, because the audio cannot be used (on_error = \"skip\")",
+            faults + examples
+        )),
+        OnError::Zeros => Some(format!(
+            "{faults} {noun} of {examples} kept without sound, because the audio cannot be used (on_error = \"zeros\")"
+        )),
+    }
+}
