@@ -6,6 +6,7 @@
 pub mod manifest;
 pub mod spec;
 pub mod split;
+pub mod synthetic;
 
 pub use manifest::{Example, Fault, Manifest, Media, Source, Target, Task, Window};
 pub use spec::{DatasetSpec, OnError};
