@@ -1,0 +1,277 @@
+//! The corpus on disk, in DEAM's layout.
+//!
+//! ```text
+//! <cache>/synthetic/
+//!   <key>.lock                        held while the corpus is being made
+//!   <key>/
+//!     README.txt                      what this is
+//!     truth.csv                       what was true of each song: affect, cues, style
+//!     MEMD_audio/<song id>.wav        16-bit PCM, one channel
+//!     annotations/annotations averaged per song/song_level/
+//!       static_annotations_averaged_songs_1_2000.csv    written last
+//! ```
+//!
+//! Every file is written whole and its content follows from the settings alone. So a file that is there with the right
+//! length is right; a process that was killed leaves a corpus that the next one completes; and two processes that write at
+//! once write the same bytes. The lock only keeps them from doing the work twice.
+
+use std::fmt::Write as _;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::emotion::{Affect, Cue, Mode};
+use super::song::{Song, samples};
+use super::{Error, check};
+use crate::dataset::spec::SyntheticSpec;
+use crate::files;
+
+/// Goes up whenever the same settings would give other bytes.
+const RENDERER: u32 = 1;
+
+const ANNOTATIONS: &str = "annotations/annotations averaged per song/song_level";
+const ANNOTATION_FILE: &str = "static_annotations_averaged_songs_1_2000.csv";
+const AUDIO: &str = "MEMD_audio";
+/// Bytes before the samples of a 16-bit PCM file as hound writes it.
+const WAV_HEADER: u64 = 44;
+
+/// Root of the corpus, `<cache>/synthetic/<key>/`, where the key stands for every setting that changes the files (not
+/// `split`, `targets` and `scale`) and for the renderer's version. What is missing is rendered, in parallel on the current
+/// rayon pool; what is there is reused. `progress` hears of finished and of all songs, from any thread; it is not called
+/// when nothing is missing.
+///
+/// # Errors
+///
+/// A setting out of its range, or a folder or file that cannot be written.
+pub fn prepare(spec: &SyntheticSpec, cache: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<PathBuf, Error> {
+    check(spec)?;
+    let parent = cache.join("synthetic");
+    let key = key(spec);
+    let corpus = Corpus {
+        spec,
+        root: parent.join(&key),
+    };
+    let songs: Vec<Song> = (1..=spec.songs as u64)
+        .into_par_iter()
+        .map(|id| Song::draw(spec, id))
+        .collect();
+    let texts = corpus.texts(&songs);
+    if corpus.missing(&songs).is_empty() && texts.iter().all(|(path, text)| holds(path, text)) {
+        return Ok(corpus.root);
+    }
+
+    files::create_folder(&parent)?;
+    let lock_path = parent.join(format!("{key}.lock"));
+    let lock = files::open_in_place(&lock_path)?;
+    match lock.lock() {
+        Ok(()) => {}
+        // Some network file systems have no locks. The lock saves work; correctness does not rest on it.
+        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {}
+        Err(error) => return Err(files::Error::at("lock", &lock_path)(error).into()),
+    }
+    corpus.complete(&songs, &texts, progress)?;
+    Ok(corpus.root)
+}
+
+/// 16 hexadecimal digits for everything that the files depend on.
+fn key(spec: &SyntheticSpec) -> String {
+    let SyntheticSpec {
+        songs,
+        seconds,
+        sample_rate,
+        annotators,
+        annotator_deviation,
+        seed,
+        targets: _,
+        scale: _,
+        split: _,
+    } = spec;
+    let text = format!(
+        "renderer {RENDERER}, {songs} songs, {seconds:?} s, {sample_rate} Hz, {annotators} annotators, deviation \
+         {annotator_deviation:?}, seed {seed}"
+    );
+    blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
+}
+
+struct Corpus<'a> {
+    spec: &'a SyntheticSpec,
+    root: PathBuf,
+}
+
+impl Corpus<'_> {
+    fn audio(&self, song: &Song) -> PathBuf {
+        self.root.join(AUDIO).join(format!("{}.wav", song.id))
+    }
+
+    /// The songs whose file is not there in full length.
+    fn missing<'s>(&self, songs: &'s [Song]) -> Vec<&'s Song> {
+        let length = WAV_HEADER + 2 * samples(self.spec.seconds, self.spec.sample_rate) as u64;
+        songs
+            .iter()
+            .filter(|song| {
+                !std::fs::metadata(self.audio(song)).is_ok_and(|file| file.is_file() && file.len() == length)
+            })
+            .collect()
+    }
+
+    /// The text files and their content, the annotations last.
+    fn texts(&self, songs: &[Song]) -> Vec<(PathBuf, String)> {
+        vec![
+            (self.root.join("README.txt"), readme(self.spec)),
+            (self.root.join("truth.csv"), truth(songs)),
+            (self.root.join(ANNOTATIONS).join(ANNOTATION_FILE), annotations(songs)),
+        ]
+    }
+
+    fn complete(
+        &self,
+        songs: &[Song],
+        texts: &[(PathBuf, String)],
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<(), Error> {
+        files::create_folder(&self.root.join(AUDIO))?;
+        files::create_folder(&self.root.join(ANNOTATIONS))?;
+        let missing = self.missing(songs);
+        let done = AtomicUsize::new(songs.len() - missing.len());
+        missing.into_par_iter().try_for_each(|song| {
+            let sound = song.render(self.spec.seed, self.spec.seconds, self.spec.sample_rate);
+            let path = self.audio(song);
+            files::write_whole(&path, &wav(&sound, self.spec.sample_rate, &path)?)?;
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, songs.len());
+            Ok::<_, Error>(())
+        })?;
+        for (path, text) in texts.iter().filter(|(path, text)| !holds(path, text)) {
+            files::write_whole(path, text.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the file at `path` is `text`.
+fn holds(path: &Path, text: &str) -> bool {
+    std::fs::read(path).is_ok_and(|content| content == text.as_bytes())
+}
+
+/// A 16-bit PCM file with one channel; `path` is for messages.
+fn wav(sound: &[f32], sample_rate: u32, path: &Path) -> Result<Vec<u8>, Error> {
+    let format = hound::WavSpec {
+        channels: 1,
+        sample_rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let encode = || -> hound::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(WAV_HEADER as usize + 2 * sound.len());
+        let mut writer = hound::WavWriter::new(Cursor::new(&mut bytes), format)?;
+        for sample in sound {
+            writer.write_sample((sample * 32_767.0).round() as i16)?;
+        }
+        writer.finalize()?;
+        Ok(bytes)
+    };
+    encode().map_err(|source| Error::Wav {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// The song-level annotations, with DEAM's header: all columns but the first begin with a space.
+fn annotations(songs: &[Song]) -> String {
+    let mut text = String::from("song_id, valence_mean, valence_std, arousal_mean, arousal_std\n");
+    for song in songs {
+        let (valence, arousal) = (song.ratings.valence, song.ratings.arousal);
+        let _ = writeln!(
+            text,
+            "{},{:.3},{:.3},{:.3},{:.3}",
+            song.id, valence.mean, valence.deviation, arousal.mean, arousal.deviation
+        );
+    }
+    text
+}
+
+/// What was true of each song.
+fn truth(songs: &[Song]) -> String {
+    let mut text = String::from("song_id,valence,arousal");
+    for cue in Cue::ALL {
+        let _ = write!(text, ",{}", format!("{cue:?}").to_lowercase());
+    }
+    text.push_str(
+        ",tempo_bpm,notes_per_beat,dynamics_db,mode_name,register_midi,sounding_share,attack_factor,brightness_db_per_octave,\
+         dissonance_share,contour_direction,range_steps,irregularity,vibrato_semitones,vibrato_hz,\
+         tonic,metre,pattern,drums,melody,chords,bass,gain_db,tilt_db,reverberation_s,noise_db\n",
+    );
+    for song in songs {
+        let (cues, style) = (&song.cues, &song.style);
+        let _ = write!(
+            text,
+            "{},{:.3},{:.3}",
+            song.id,
+            Affect::to_scale(song.truth.valence),
+            Affect::to_scale(song.truth.arousal)
+        );
+        for cue in Cue::ALL {
+            let _ = write!(text, ",{:.3}", song.strengths.of(cue));
+        }
+        let mode = match cues.mode {
+            Mode::Major => "major",
+            Mode::Minor => "minor",
+        };
+        let _ = write!(
+            text,
+            ",{:.1},{:.2},{:.1},{mode},{:.1},{:.2},{:.2},{:.2},{:.2},{:.2},{:.1},{:.2},{:.2},{:.2}",
+            cues.tempo,
+            cues.density,
+            cues.dynamics,
+            cues.register,
+            cues.articulation,
+            cues.attack,
+            cues.brightness,
+            cues.dissonance,
+            cues.contour,
+            cues.range,
+            cues.irregularity,
+            cues.vibrato_depth,
+            cues.vibrato_rate,
+        );
+        let names = format!(
+            "{:?},{:?},{:?},{:?},{:?}",
+            style.pattern, style.drums, style.melody, style.chords, style.bass
+        );
+        let recording = &style.recording;
+        let _ = writeln!(
+            text,
+            ",{},{},{},{:.1},{:.1},{:.2},{:.0}",
+            style.tonic,
+            style.metre,
+            names.to_lowercase(),
+            recording.gain,
+            recording.tilt,
+            recording.reverberation,
+            recording.noise
+        );
+    }
+    text
+}
+
+fn readme(spec: &SyntheticSpec) -> String {
+    format!(
+        "Music rendered by `affect` from known valence and arousal\n\
+         \n\
+         {} songs of {} s at {} Hz, seed {}. No recording and no composition of others is in it.\n\
+         \n\
+         MEMD_audio/    one WAV file per song\n\
+         annotations/   mean and standard deviation of {} simulated annotators' ratings (deviation {} each), on the\n\
+        \x20              scale 1 to 9, in the layout of DEAM\n\
+         truth.csv      what was true of each song: valence and arousal before the annotators, how strongly each cue was\n\
+        \x20              used (in standard deviations), the cues in their units, and what varied freely\n\
+         \n\
+         The mapping from emotion to music follows findings of music psychology; the documentation of the module\n\
+         `dataset::synthetic` names the sources. The corpus is for trying the program out. Results on it say nothing about\n\
+         how well a model recognises emotion in real music.\n\
+         \n\
+         The folder may be deleted; it is rendered again when needed, to the same bytes.\n",
+        spec.songs, spec.seconds, spec.sample_rate, spec.seed, spec.annotators, spec.annotator_deviation
+    )
+}
