@@ -1,4 +1,87 @@
-//! The command line: one file per subcommand. Nothing else prints to the terminal.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The command line: one file per subcommand, each an `Args` struct and a `run` function.
+//!
+//! Only this folder prints, reads the environment and decides the exit status: 0 done; 1 the work failed; 2 the request was
+//! wrong; 130 interrupted after the state was saved. Results go to stdout, everything else to stderr.
+
+mod check;
+mod completions;
+mod doctor;
+mod experiment_args;
+mod failure;
+mod features;
+mod folders;
+mod ls;
+mod output;
+mod pipeline;
+mod progress;
+mod recording;
+mod run;
+mod schema;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use output::ColorChoice;
+
+/// Declared experiments on emotion in audio: features, training, records and reports in one program.
+#[derive(Debug, Parser)]
+#[command(name = "affect", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    /// Whether to use colour.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: ColorChoice,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Check(check::Args),
+    Features(features::Args),
+    Ls(ls::Args),
+    Show(show::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+    Doctor(doctor::Args),
+}
+
+/// Reads the command line, does the work and says how it went.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are results; everything else is a wrong request. A closed pipe is no error.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    cli.color.apply();
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Features(args) => features::run(&args),
+        Command::Ls(args) => ls::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -96,10 +96,12 @@ fn finish(
         };
         manifest.examples.len()
     ];
+    let mut contents: Vec<Option<Key>> = vec![None; manifest.examples.len()];
     for hashed in hashed {
         for (&example, key) in hashed.group.examples.iter().zip(&hashed.keys) {
             if let Some(row) = store.row(key) {
                 rows[example] = Row::Stored(row);
+                contents[example] = Some(*key);
             }
         }
     }
@@ -115,7 +117,12 @@ fn finish(
             first: Box::new(first.clone()),
         });
     }
+    let mut content = blake3::Hasher::new();
+    for key in contents {
+        content.update(&key.unwrap_or_default());
+    }
     Ok(FeatureSet {
+        content: content.finalize().to_hex().to_string(),
         shape: extractor.shape(),
         key: Store::name(identity),
         rows,

@@ -7,6 +7,7 @@ use crate::dataset::Fault;
 pub struct FeatureSet {
     pub(super) shape: [usize; 3],
     pub(super) key: String,
+    pub(super) content: String,
     pub(super) rows: Vec<Row>,
     pub(super) store: Store,
     pub(super) statistics: Option<Statistics>,
@@ -57,6 +58,11 @@ impl FeatureSet {
     /// The name of the feature set: its recipe, in hexadecimal.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// A fingerprint of the sound behind all examples: equal files and windows give equal text, wherever they lie.
+    pub fn content(&self) -> &str {
+        &self.content
     }
 
     /// Whether the example can be used.

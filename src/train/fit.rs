@@ -277,11 +277,9 @@ fn evaluate(
         network.device(),
         |batch| -> Result<bool, Error> {
             let outputs = network.forward(&batch.inputs, Mode::Evaluate)?.detach();
-            if let Some(loss) = loss {
-                let total = loss.total(&outputs, &batch.targets)?;
-                sum += f64::from(total.sum.to_dtype(DType::F32)?.to_scalar::<f32>()?);
-                weight += total.weight;
-            }
+            let total = loss.total(&outputs, &batch.targets)?;
+            sum += f64::from(total.sum.to_dtype(DType::F32)?.to_scalar::<f32>()?);
+            weight += total.weight;
             predicted.extend(predictions(data.problem, &outputs)?);
             Ok(true)
         },

@@ -1,0 +1,150 @@
+use serde::Serialize;
+
+use super::experiment_args::SettingsArgs;
+use super::failure::Failure;
+use super::output;
+use super::pipeline::{self, Prepared};
+use crate::config;
+use crate::dataset::Split;
+use crate::nn::{PlannedLayer, shape_text};
+
+/// Check an experiment and print its plan, without doing any work.
+///
+/// Shows the examples of each split, the shape of the features, a table of the layers, and what the cache will hold.
+/// A synthetic corpus is rendered when it is not there yet.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A name in experiments/, or the path of an experiment file.
+    #[arg(value_name = "EXPERIMENT")]
+    experiment: String,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Print the plan as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Plan {
+    experiment: String,
+    settings: Vec<(String, String)>,
+    splits: Vec<(&'static str, SplitSize)>,
+    faults: Vec<String>,
+    feature_shape: [usize; 3],
+    feature_bytes: u64,
+    layers: Vec<Layer>,
+    parameters: usize,
+    flops: u64,
+}
+
+#[derive(Serialize)]
+struct SplitSize {
+    examples: usize,
+    groups: usize,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    layer: &'static str,
+    settings: String,
+    output: Vec<usize>,
+    parameters: usize,
+    flops: u64,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let resolved = args.settings.load(&args.experiment)?;
+    args.settings.start_threads()?;
+    let prepared = pipeline::prepare(&resolved, &args.settings.cache.cache)?;
+    let plan = Plan {
+        experiment: resolved.experiment.experiment.name.clone(),
+        settings: config::flatten(&resolved.experiment),
+        splits: Split::ALL
+            .iter()
+            .map(|&split| (split.name(), size(&prepared, split)))
+            .collect(),
+        faults: prepared.manifest.faults.iter().map(ToString::to_string).collect(),
+        feature_shape: prepared.shape,
+        feature_bytes: (prepared.shape.iter().product::<usize>() * 4 * prepared.ids.len()) as u64,
+        layers: prepared.plan.layers.iter().map(layer).collect(),
+        parameters: prepared.plan.parameters(),
+        flops: prepared.plan.flops(),
+    };
+    match args.json {
+        true => output::json(&plan),
+        false => output::result(&text(&plan)),
+    }
+}
+
+fn size(prepared: &Prepared, split: Split) -> SplitSize {
+    let of_split = || {
+        let examples = prepared.manifest.examples.iter().zip(&prepared.splits);
+        examples
+            .filter(move |(_, side)| **side == split)
+            .map(|(example, _)| example.group.as_str())
+    };
+    SplitSize {
+        examples: of_split().count(),
+        groups: of_split().collect::<std::collections::BTreeSet<_>>().len(),
+    }
+}
+
+fn layer(layer: &PlannedLayer) -> Layer {
+    Layer {
+        layer: layer.name,
+        settings: layer.detail.clone(),
+        output: layer.output.clone(),
+        parameters: layer.parameters,
+        flops: layer.flops,
+    }
+}
+
+fn text(plan: &Plan) -> String {
+    let mut lines = vec![format!("{} is sound", output::bold(&plan.experiment)), String::new()];
+    for (name, size) in &plan.splits {
+        let examples = output::count(size.examples, "example");
+        lines.push(format!(
+            "{name:<8} {examples} in {}",
+            output::count(size.groups, "group")
+        ));
+    }
+    lines.push(format!(
+        "features {} float32 per example, {} in the cache",
+        shape_text(&plan.feature_shape),
+        output::bytes(plan.feature_bytes)
+    ));
+    if !plan.faults.is_empty() {
+        lines.push(format!(
+            "faults   {} missing or unusable",
+            output::count(plan.faults.len(), "file")
+        ));
+        lines.extend(plan.faults.iter().take(10).map(|fault| format!("         {fault}")));
+    }
+    lines.push(String::new());
+    let mut table = output::table(&["layer", "settings", "output", "parameters", "FLOPs per example"], 3);
+    table.add_row([
+        "input".into(),
+        String::new(),
+        shape_text(&plan.feature_shape),
+        String::new(),
+        String::new(),
+    ]);
+    for (index, layer) in plan.layers.iter().enumerate() {
+        table.add_row([
+            format!("{index} {}", layer.layer),
+            layer.settings.clone(),
+            shape_text(&layer.output),
+            layer.parameters.to_string(),
+            layer.flops.to_string(),
+        ]);
+    }
+    table.add_row([
+        "all".into(),
+        String::new(),
+        String::new(),
+        plan.parameters.to_string(),
+        plan.flops.to_string(),
+    ]);
+    lines.push(table.to_string());
+    lines.join("\n")
+}

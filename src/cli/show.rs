@@ -1,0 +1,94 @@
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::folders::RunsArg;
+use super::output;
+use crate::report::table::Comparison;
+use crate::track::{ArtifactRow, BaselineRow, Database, ParamRow, ResultRow, RunSummary};
+
+/// Show a run: settings, results next to baselines, files.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// An id, a unique beginning of one, or `latest`.
+    #[arg(value_name = "RUN")]
+    run: String,
+    #[command(flatten)]
+    runs: RunsArg,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    run: RunSummary,
+    results: Vec<ResultRow>,
+    baselines: Vec<BaselineRow>,
+    params: Vec<ParamRow>,
+    artifacts: Vec<ArtifactRow>,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let folder = &args.runs.runs;
+    if !folder.exists() {
+        return Err(Failure::request(
+            format!("there are no runs in `{}`", folder.display()),
+            Some("`affect run quickstart` makes one; `--runs DIR` names another folder".to_string()),
+        ));
+    }
+    let database = Database::open(folder)?;
+    let run = database.resolve(&args.run)?;
+    let shown = Shown {
+        results: database.results(&run.id)?,
+        baselines: database.baselines(&run.id)?,
+        params: database.params(&run.id)?,
+        artifacts: database.artifacts(&run.id)?,
+        run,
+    };
+    match args.json {
+        true => output::json(&shown),
+        false => output::result(&text(&shown)),
+    }
+}
+
+fn text(shown: &Shown) -> String {
+    let run = &shown.run;
+    let time = |moment: Option<jiff::Timestamp>| {
+        moment.map_or_else(
+            || "–".into(),
+            |moment| moment.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        )
+    };
+    let mut lines = vec![
+        format!("{} {}", output::bold(&run.id), run.status.name()),
+        format!("experiment {}", run.experiment),
+        format!("started    {}", time(run.started_at)),
+        format!("finished   {}", time(run.finished_at)),
+        format!("epochs     {}", run.epoch),
+        format!("seed       {}, {}", run.seed, run.device),
+        format!("folder     {}", run.path.display()),
+    ];
+    if let Some(error) = &run.error {
+        lines.push(format!("error      {error}"));
+    }
+    if !shown.results.is_empty() {
+        let width = output::width().and_then(|width| u16::try_from(width).ok());
+        let comparison = Comparison::of_reported_split(&shown.results, &shown.baselines);
+        lines.extend([String::new(), comparison.text(width)]);
+    }
+    lines.extend([String::new(), output::bold("settings")]);
+    lines.extend(
+        shown
+            .params
+            .iter()
+            .map(|param| format!("  {} = {}", param.key, param.value)),
+    );
+    lines.extend([String::new(), output::bold("files")]);
+    lines.extend(
+        shown
+            .artifacts
+            .iter()
+            .map(|file| format!("  {} ({})", file.path, output::bytes(file.bytes))),
+    );
+    lines.join("\n")
+}
