@@ -1,7 +1,12 @@
 //! The settings of the front end. Names, defaults and definitions are librosa's.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{Error, MAX_FILE_RATE, MIN_FILE_RATE};
 
 /// How the sample rate is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -153,4 +158,90 @@ pub struct MelSpec {
     pub mel_scale: MelScale,
     pub mel_norm: MelNorm,
     pub scale: Scale,
+}
+
+/// Longest Fourier transform, in samples.
+pub const MAX_N_FFT: usize = 1 << 16;
+/// Most mel bands.
+pub const MAX_N_MELS: usize = 1 << 12;
+
+impl MelSpec {
+    /// Says which setting cannot be used, if any.
+    ///
+    /// # Errors
+    /// [`Error::Setting`]
+    pub fn check(&self) -> Result<(), Error> {
+        let nyquist = f64::from(self.sample_rate) / 2.0;
+        range("sample_rate", self.sample_rate, MIN_FILE_RATE..=MAX_FILE_RATE, " Hz")?;
+        range("n_fft", self.n_fft, 16..=MAX_N_FFT, " samples")?;
+        if !self.n_fft.is_multiple_of(2) {
+            return Err(refused("n_fft", self.n_fft, "an even number".into()));
+        }
+        range("hop_length", self.hop_length, 1..=MAX_N_FFT, " samples")?;
+        range(
+            "win_length",
+            self.win_length,
+            1..=self.n_fft,
+            " samples (at most n_fft)",
+        )?;
+        range("n_mels", self.n_mels, 1..=MAX_N_MELS, " bands")?;
+        if !(0.0..nyquist).contains(&self.fmin) {
+            return Err(refused(
+                "fmin",
+                self.fmin,
+                format!("0 to below {nyquist} Hz (half of sample_rate)"),
+            ));
+        }
+        if !(self.fmax > self.fmin && self.fmax <= nyquist) {
+            let expected = format!(
+                "above fmin ({}) and at most {nyquist} Hz (half of sample_rate)",
+                self.fmin
+            );
+            return Err(refused("fmax", self.fmax, expected));
+        }
+        match self.scale {
+            Scale::Power => {}
+            Scale::Db { top_db, amin, .. } => {
+                if !(top_db >= 0.0 && top_db.is_finite()) {
+                    return Err(refused(
+                        "scale.top_db",
+                        top_db,
+                        "0 (no floor) or a number of decibels above 0".into(),
+                    ));
+                }
+                offset("scale.amin", amin)?;
+            }
+            Scale::Log { offset: value } => offset("scale.offset", value)?,
+        }
+        Ok(())
+    }
+}
+
+fn offset(name: &'static str, value: f64) -> Result<(), Error> {
+    if (1e-30..=1e30).contains(&value) {
+        Ok(())
+    } else {
+        Err(refused(name, value, "1e-30 to 1e30".into()))
+    }
+}
+
+fn range<T: PartialOrd + Display>(
+    name: &'static str,
+    value: T,
+    allowed: RangeInclusive<T>,
+    unit: &str,
+) -> Result<(), Error> {
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    let expected = format!("{} to {}{unit}", allowed.start(), allowed.end());
+    Err(refused(name, value, expected))
+}
+
+fn refused(name: &'static str, value: impl Display, expected: String) -> Error {
+    Error::Setting {
+        name,
+        value: value.to_string(),
+        expected,
+    }
 }

@@ -1,0 +1,286 @@
+//! Windows of a sound file, at the rate that is asked for.
+//!
+//! The promise: each window holds what `librosa.load(path, sr = sample_rate)` gives, cut at whole samples, whatever other
+//! windows are asked for, while no more is decoded, kept and resampled than the windows need.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::decode::Decoder;
+use super::open::Opened;
+use super::resample::{Length, Plan};
+use super::{Error, Resampler};
+
+/// Samples that are held in memory for one file: 2 GiB, or 3 hours at 44.1 kHz.
+const MAX_HELD: u64 = 1 << 29;
+
+/// A mono sound (the mean of all channels) at its own sample rate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sound {
+    pub samples: Vec<f32>,
+    /// Hz.
+    pub sample_rate: u32,
+}
+
+/// A part of a file, in seconds. Without a duration it runs to the file's end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReadWindow {
+    pub start: f64,
+    pub duration: Option<f64>,
+}
+
+impl ReadWindow {
+    /// The whole file.
+    pub const WHOLE: Self = Self {
+        start: 0.0,
+        duration: None,
+    };
+
+    /// From `round(start · rate)` on, `round(duration · rate)` samples.
+    fn samples(self, rate: u32) -> Result<Range<u64>, Error> {
+        let rate = f64::from(rate);
+        let length = self.duration.unwrap_or(0.0);
+        for (name, value) in [("start", self.start), ("duration", length)] {
+            if !(0.0..=1e9).contains(&value) {
+                return Err(Error::Setting {
+                    name,
+                    value: format!("{value} s"),
+                    expected: "0 s to 1000000000 s".into(),
+                });
+            }
+        }
+        let start = (self.start * rate).round_ties_even() as u64;
+        Ok(match self.duration {
+            Some(length) => start..start + (length * rate).round_ties_even() as u64,
+            None => start..u64::MAX,
+        })
+    }
+}
+
+/// What [`load_windows`] gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// For each window its mono samples; shorter where the file ends earlier, empty behind its end.
+    pub windows: Vec<Vec<f32>>,
+    /// What was wrong with the part of the file that was read, in words. The samples can be used all the same.
+    pub faults: Vec<String>,
+    /// The file's own sample rate in Hz.
+    pub source_rate: u32,
+    /// The file's channels, whose mean the samples are.
+    pub channels: usize,
+}
+
+/// What is known about a sound file before it is decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// Such as `mp3`, `wave`, `isomp4`.
+    pub container: String,
+    /// Such as `mp3`, `aac`, `pcm_s16le`. For files that go through ffmpeg: what ffmpeg turns them into.
+    pub codec: String,
+    /// Hz.
+    pub sample_rate: u32,
+    pub channels: usize,
+    /// By the file's headers, where they say it. For MP3 without such a header it is an estimate.
+    pub seconds: Option<f64>,
+}
+
+/// Reads a file's headers.
+///
+/// # Errors
+/// As [`load_windows`], for what the headers can show.
+pub fn probe(path: &Path) -> Result<Probe, Error> {
+    let opened = Opened::new(path)?;
+    let seconds = match (opened.habits.length.or(opened.track.num_frames), opened.track.duration) {
+        (Some(samples), _) => Some(samples as f64 / f64::from(opened.rate)),
+        (None, Some(duration)) => opened
+            .track
+            .time_base
+            .and_then(|base| base.calc_duration(duration))
+            .map(|time| time.as_secs_f64()),
+        (None, None) => None,
+    };
+    Ok(Probe {
+        container: opened.reader.format_info().short_name.to_owned(),
+        codec: opened.decoder.codec_info().short_name.to_owned(),
+        sample_rate: opened.rate,
+        channels: opened.channels,
+        seconds,
+    })
+}
+
+/// Decodes a whole file at its own rate.
+///
+/// # Errors
+/// As [`load_windows`].
+pub fn load(path: &Path) -> Result<Sound, Error> {
+    let (decoded, rate) = with_fallback(path, |decoder| {
+        let rate = decoder.opened().rate;
+        Ok((decode(decoder, vec![0..u64::MAX])?, rate))
+    })?;
+    let samples = decoded.kept.into_iter().flat_map(|part| part.samples).collect();
+    Ok(Sound {
+        samples,
+        sample_rate: rate,
+    })
+}
+
+/// Reads `windows` of a file, in any order, at `sample_rate` Hz, in one pass.
+///
+/// # Errors
+/// [`Error::kind`] says whether the file holds no usable sound, could not be read, or a setting is wrong.
+pub fn load_windows(
+    path: &Path,
+    windows: &[ReadWindow],
+    sample_rate: u32,
+    resampler: Resampler,
+) -> Result<Loaded, Error> {
+    let wanted = windows
+        .iter()
+        .map(|window| window.samples(sample_rate))
+        .collect::<Result<Vec<_>, _>>()?;
+    with_fallback(path, |decoder| {
+        let (source_rate, channels) = (decoder.opened().rate, decoder.opened().channels);
+        let plan = Plan::new(source_rate, sample_rate, resampler)?;
+        let needed = wanted.iter().map(|window| plan.source_range(window.clone()));
+        let decoded = decode(decoder, merged(needed.collect()))?;
+        let length = decoded
+            .length
+            .map(|samples| Length::of(samples, source_rate, sample_rate));
+        let windows = wanted
+            .iter()
+            .map(|window| decoded.render(path, &plan, window.clone(), length))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Loaded {
+            windows,
+            faults: decoded.faults,
+            source_rate,
+            channels,
+        })
+    })
+}
+
+/// Runs `work` with the built-in decoder, and again with ffmpeg where the sound turns out to need it.
+fn with_fallback<T>(path: &Path, work: impl Fn(Decoder) -> Result<T, Error>) -> Result<T, Error> {
+    let opened = Opened::new(path)?;
+    let builtin = opened.ffmpeg.is_none();
+    match work(Decoder::new(opened)) {
+        Err(Error::NoDecoder { coding, .. }) if builtin => work(Decoder::new(Opened::by_ffmpeg(path, &coding)?)),
+        result => result,
+    }
+}
+
+/// Sorted, without overlaps and empty ranges.
+fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by_key(|range| range.start);
+    let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+/// Decoded parts of a file.
+struct Decoded {
+    kept: Vec<Part>,
+    /// Samples of the whole file, where its end was reached.
+    length: Option<u64>,
+    faults: Vec<String>,
+}
+
+/// Samples from `wanted.start` on.
+struct Part {
+    wanted: Range<u64>,
+    samples: Vec<f32>,
+}
+
+/// Decodes up to the end of the last of the `ranges`, which are sorted and apart, and keeps what falls into them.
+fn decode(mut decoder: Decoder, ranges: Vec<Range<u64>>) -> Result<Decoded, Error> {
+    let mut kept: Vec<Part> = ranges
+        .into_iter()
+        .map(|wanted| Part {
+            wanted,
+            samples: Vec::new(),
+        })
+        .collect();
+    let (rate, path) = (decoder.opened().rate, decoder.opened().path.clone());
+    let mut held = 0;
+    let mut current = 0;
+    let mut end = 0;
+    let length = loop {
+        while kept.get(current).is_some_and(|part| end >= part.wanted.end) {
+            current += 1;
+        }
+        let Some(part) = kept.get(current) else {
+            break None;
+        };
+        let Some(block) = decoder.next_block(part.wanted.start)? else {
+            break Some(decoder.length());
+        };
+        end = block.start + block.samples.len() as u64;
+        for part in kept.iter_mut().skip(current).take_while(|part| part.wanted.start < end) {
+            let from = part.wanted.start.saturating_sub(block.start) as usize;
+            let to = part
+                .wanted
+                .end
+                .saturating_sub(block.start)
+                .min(block.samples.len() as u64) as usize;
+            let Some(samples) = block.samples.get(from..to) else {
+                continue;
+            };
+            if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
+                return Err(Error::NotFinite {
+                    path,
+                    seconds: (block.start + (from + index) as u64) as f64 / f64::from(rate),
+                });
+            }
+            held += samples.len() as u64;
+            if held > MAX_HELD {
+                return Err(Error::TooLong {
+                    path,
+                    seconds: MAX_HELD as f64 / f64::from(rate),
+                });
+            }
+            part.samples.extend_from_slice(samples);
+        }
+    };
+    if length == Some(0) {
+        return Err(Error::NoSamples { path });
+    }
+    Ok(Decoded {
+        kept,
+        length,
+        faults: decoder.into_faults(),
+    })
+}
+
+impl Decoded {
+    /// The samples of `window`, at the rate of `plan`.
+    fn render(&self, path: &Path, plan: &Plan, window: Range<u64>, length: Option<Length>) -> Result<Vec<f32>, Error> {
+        let (rendered, padded) = match length {
+            Some(length) => (window.end.min(length.rendered), window.end.min(length.padded)),
+            None => (window.end, window.end),
+        };
+        let samples = padded.saturating_sub(window.start);
+        if samples > MAX_HELD {
+            return Err(Error::TooLong {
+                path: path.to_path_buf(),
+                seconds: MAX_HELD as f64,
+            });
+        }
+        let mut out = vec![0.0; samples as usize];
+        let count = rendered.saturating_sub(window.start) as usize;
+        let needed = plan.source_range(window.start..rendered.max(window.start));
+        let part = self
+            .kept
+            .iter()
+            .find(|part| part.wanted.start <= needed.start && needed.start < part.wanted.end);
+        if let (Some(out), Some(part)) = (out.get_mut(..count), part) {
+            plan.render(&part.samples, part.wanted.start, window.start, out)?;
+        }
+        Ok(out)
+    }
+}
