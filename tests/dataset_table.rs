@@ -324,6 +324,7 @@ fn unknown_keys_are_refused_and_keys_are_written_with_underscores() {
     assert_eq!(parse(base).unwrap().kind(), "table");
 }
 
+#[allow(clippy::disallowed_methods, reason = "tests find the shared data by the environment")]
 fn shared_data() -> Option<PathBuf> {
     let folder = std::env::var_os("AFFECT_SHARED_DATA").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
@@ -337,12 +338,26 @@ fn shared_data() -> Option<PathBuf> {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "tests find the shared data by the environment")]
+fn the_experiments_on_speech_and_rendered_music_are_complete() {
+    for (name, kind) in [("quickstart", "synthetic"), ("emodb-cnn", "table")] {
+        let experiment = named_experiment(name);
+        assert_eq!(
+            (experiment.experiment.name.as_str(), experiment.dataset.kind()),
+            (name, kind)
+        );
+        assert!(!experiment.experiment.description.is_empty());
+    }
+}
+
+fn named_experiment(name: &str) -> affect::config::Experiment {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("experiments/{name}.toml"));
+    toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
 fn emodb_is_read_whole_and_split_by_speaker() {
     let Some(shared) = shared_data() else { return };
-    let text =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/emodb-cnn.toml")).unwrap();
-    let mut experiment: affect::config::Experiment = toml::from_str(&text).unwrap();
+    let mut experiment = named_experiment("emodb-cnn");
     let DatasetSpec::Table(spec) = &mut experiment.dataset else {
         panic!("emodb-cnn is a table");
     };

@@ -166,7 +166,9 @@ pub struct SyntheticSpec {
     pub annotator_deviation: f64,
     /// The seed of the corpus. Apart from the experiment's, so that repeats with other seeds see the same songs.
     pub seed: u64,
+    /// What is predicted, in this order.
     pub targets: Vec<DeamTarget>,
+    /// The scale that the ratings (1 to 9) are mapped to.
     pub scale: DeamScale,
     pub split: SplitSpec,
 }

@@ -50,6 +50,7 @@ pub enum SplitSpec {
         /// Shares of train, val and test in the examples, each above 0. They sum to 1, and are reached as well as whole
         /// groups allow.
         #[serde(default = "default_fractions")]
+        #[schemars(inner(range(min = 0.0, max = 1.0)))]
         fractions: [f64; 3],
         /// Spread the classes (or fifths of the first target's values) evenly over the sides, as far as groups allow.
         #[serde(default)]
@@ -64,9 +65,10 @@ pub enum SplitSpec {
     Column,
     /// Groups are dealt into folds; fold `fold` tests, the next one validates.
     KFold {
+        /// How many; at least 3, and at most as many as there are groups.
         #[schemars(range(min = 3))]
         folds: usize,
-        /// 0-based.
+        /// The fold that tests, 0-based.
         #[serde(default)]
         fold: usize,
         /// Spread the classes (or fifths of the first target's values) evenly over the folds, as far as groups allow.
@@ -83,6 +85,7 @@ pub enum SplitSpec {
         fold: usize,
         /// The share of the remaining groups that validates: at least one group, and never all.
         #[serde(default = "default_validation")]
+        #[schemars(range(min = 0.0, max = 1.0))]
         validation: f64,
         /// Default: the experiment's seed.
         #[serde(default)]

@@ -126,6 +126,7 @@ fn remark_on_scale(scale: DeamScale) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files;
 
     #[test]
     fn scales_map_their_ends_and_middle() {
@@ -133,5 +134,32 @@ mod tests {
         assert_eq!(mapped(DeamScale::AsAnnotated), [1.0, 5.0, 9.0]);
         assert_eq!(mapped(DeamScale::Unit), [0.0, 0.5, 1.0]);
         assert_eq!(mapped(DeamScale::Symmetric), [-1.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_rendered_corpus_is_read_like_deam() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root
+            .path()
+            .join("annotations/annotations averaged per song/song_level/static_annotations_averaged_songs_1_2000.csv");
+        let text = "song_id, valence_mean, valence_std, arousal_mean, arousal_std\n1,3,1,9,1\n2,5,1,7,1\n";
+        for (path, content) in [(file, text), (root.path().join("MEMD_audio/1.wav"), "RIFF")] {
+            files::create_folder(path.parent().unwrap()).unwrap();
+            files::write_whole(&path, content.as_bytes()).unwrap();
+        }
+        let spec = SyntheticSpec {
+            targets: vec![DeamTarget::Arousal, DeamTarget::Valence],
+            ..SyntheticSpec::default()
+        };
+        let error = load_synthetic(&spec, root.path().into()).unwrap_err();
+        assert!(error.to_string().contains("2.mp3: missing"), "{error}");
+        files::write_whole(&root.path().join("MEMD_audio/2.wav"), b"RIFF").unwrap();
+        let manifest = load_synthetic(&spec, root.path().into()).unwrap();
+        let targets: Vec<_> = manifest.examples.iter().map(|it| it.target.clone()).collect();
+        assert_eq!(
+            targets,
+            [Target::Values(vec![1.0, -0.5]), Target::Values(vec![0.5, 0.0])]
+        );
+        assert_eq!(manifest.remarks.len(), 1);
     }
 }

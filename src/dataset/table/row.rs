@@ -56,10 +56,7 @@ pub(super) fn read(file: &CsvFile, row: &Row, columns: &Columns, problems: &mut 
         Some(column) => cells.text(Some(column), "the group"),
         None => audio,
     };
-    let split = match &columns.split {
-        Some(column) => Some(cells.split(column)),
-        None => None,
-    };
+    let split = columns.split.as_ref().and_then(|column| cells.split(column));
     if !cells.sound {
         return None;
     }
@@ -69,7 +66,7 @@ pub(super) fn read(file: &CsvFile, row: &Row, columns: &Columns, problems: &mut 
         audio: audio?.to_owned(),
         window: window?,
         truth: truth?,
-        split: split.flatten(),
+        split,
         source: file.source(row),
         line: row.line,
     })
