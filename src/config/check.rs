@@ -28,7 +28,13 @@ pub(super) enum At {
 
 impl Finding {
     pub fn new(path: KeyPath, at: At, message: impl Into<String>) -> Self {
-        Self { path, at, message: message.into(), label: None, help: None }
+        Self {
+            path,
+            at,
+            message: message.into(),
+            label: None,
+            help: None,
+        }
     }
 
     pub fn label(mut self, label: impl Into<Option<String>>) -> Self {
@@ -44,7 +50,10 @@ impl Finding {
 
 /// All that does not fit.
 pub(super) fn check(shape: &Shape, value: &Value) -> Vec<Finding> {
-    let mut checker = Checker { root: shape, found: Vec::new() };
+    let mut checker = Checker {
+        root: shape,
+        found: Vec::new(),
+    };
     checker.value(shape, value, &KeyPath::root());
     checker.found
 }
@@ -64,7 +73,11 @@ impl Checker<'_> {
                 let low = min.is_some_and(|min| number < i128::from(min));
                 let high = max.is_some_and(|max| number > i128::from(max));
                 if low || high {
-                    let wanted = range(min.map(|min| min.to_string()), max.map(|max| max.to_string()), Ends::INCLUSIVE);
+                    let wanted = range(
+                        min.map(|min| min.to_string()),
+                        max.map(|max| max.to_string()),
+                        Ends::INCLUSIVE,
+                    );
                     self.out_of_range(path, &wanted, &number.to_string());
                 }
             }
@@ -73,7 +86,10 @@ impl Checker<'_> {
                 let low = min.is_some_and(|min| number < min.value || (number <= min.value && !min.inclusive));
                 let high = max.is_some_and(|max| number > max.value || (number >= max.value && !max.inclusive));
                 if low || high {
-                    let ends = Ends { low: inclusive(*min), high: inclusive(*max) };
+                    let ends = Ends {
+                        low: inclusive(*min),
+                        high: inclusive(*max),
+                    };
                     let limit = |limit: Limit| limit.value.to_string();
                     self.out_of_range(path, &range(min.map(limit), max.map(limit), ends), &number.to_string());
                 }
@@ -98,7 +114,11 @@ impl Checker<'_> {
     }
 
     fn out_of_range(&mut self, path: &KeyPath, wanted: &str, number: &str) {
-        let finding = Finding::new(path.clone(), At::Value, format!("`{path}` must be {wanted}, not {number}"));
+        let finding = Finding::new(
+            path.clone(),
+            At::Value,
+            format!("`{path}` must be {wanted}, not {number}"),
+        );
         self.found.push(finding.label("out of range".to_owned()));
     }
 
@@ -165,7 +185,9 @@ impl Checker<'_> {
                 }
             }),
         };
-        Finding::new(path.clone(), At::Key, format!("unknown key `{name}`")).label(label).help(help)
+        Finding::new(path.clone(), At::Key, format!("unknown key `{name}`"))
+            .label(label)
+            .help(help)
     }
 
     /// Another kind of the table, or another table, that has a key of this name.
@@ -198,7 +220,9 @@ impl Checker<'_> {
             },
             Some(Value::Empty(..)) => {}
             Some(other) => {
-                let shape = Shape::Text { choices: tagged.names().map(str::to_owned).collect() };
+                let shape = Shape::Text {
+                    choices: tagged.names().map(str::to_owned).collect(),
+                };
                 self.found.push(wrong_type(&shape, other, &kind_path));
             }
             None => match tagged.default.as_deref().and_then(|kind| tagged.variant(kind)) {
@@ -206,7 +230,11 @@ impl Checker<'_> {
                 None => {
                     let kinds = one_of(tagged.names().map(|kind| format!("\"{kind}\"")));
                     let finding = Finding::new(kind_path, At::Missing, format!("missing key `kind` in `{path}`"));
-                    self.found.push(finding.label("which kind?".to_owned()).help(format!("`kind` is {kinds}")));
+                    self.found.push(
+                        finding
+                            .label("which kind?".to_owned())
+                            .help(format!("`kind` is {kinds}")),
+                    );
                 }
             },
         }
@@ -235,12 +263,16 @@ impl Checker<'_> {
             let finding = Finding::new(path.clone(), At::Value, format!("`{path}` is empty"));
             self.found.push(finding.label(format!("which {what}?")).help(list()));
         } else if known.len() > 1 {
-            let message = format!("`{path}` holds {}: each {what} needs a table of its own", known.join(" and "));
+            let message = format!(
+                "`{path}` holds `{}`: each {what} needs a table of its own",
+                known.join("` and `")
+            );
             let help = match path.parent() {
                 Some(parent) => format!("write `[[{parent}]]` before each"),
                 None => list(),
             };
-            self.found.push(Finding::new(path.clone(), At::Value, message).help(help));
+            self.found
+                .push(Finding::new(path.clone(), At::Value, message).help(help));
         }
     }
 
@@ -250,11 +282,18 @@ impl Checker<'_> {
             .iter()
             .filter(|alternative| alternative.takes(value))
             .map(|alternative| {
-                let mut attempt = Checker { root: self.root, found: Vec::new() };
+                let mut attempt = Checker {
+                    root: self.root,
+                    found: Vec::new(),
+                };
                 match (alternative, value) {
-                    (Shape::Text { choices }, Value::String(_, text)) if !choices.is_empty() && !choices.contains(text) => {
+                    (Shape::Text { choices }, Value::String(_, text))
+                        if !choices.is_empty() && !choices.contains(text) =>
+                    {
                         let finding = unknown_choice(path, text, choices, None);
-                        attempt.found.push(finding.label(format!("expected {}", shape.describe())));
+                        attempt
+                            .found
+                            .push(finding.label(format!("expected {}", shape.describe())));
                     }
                     _ => attempt.value(alternative, value, path),
                 }
@@ -287,21 +326,30 @@ impl Shape {
 }
 
 fn missing(key: &Key, table: &KeyPath, kind: Option<&str>) -> Finding {
-    let is_table = matches!(key.shape, Shape::Table(_) | Shape::Tagged(_));
+    let needs = || format!("needs `{}`", key.name);
     let (message, label) = match (table.is_root(), kind) {
         (true, _) => (format!("missing table `[{}]`", key.name), None),
-        (false, None) => (format!("missing key `{}` in `{table}`", key.name), Some(format!("needs `{}`", key.name))),
+        (false, None) => (format!("missing key `{}` in `{table}`", key.name), Some(needs())),
         (false, Some(kind)) => (
             format!("missing key `{}` in `{table}`", key.name),
-            Some(format!("kind = \"{kind}\" needs `{}`", key.name)),
+            Some(format!("kind = \"{kind}\" {}", needs())),
         ),
     };
-    let described = match (&key.description, is_table) {
-        (Some(description), true) => description.clone(),
-        (Some(description), false) => format!("`{}` is {}: {description}", key.name, key.shape.describe()),
-        (None, _) => format!("`{}` is {}", key.name, key.shape.describe()),
+    let description = key.description.as_deref();
+    let help = match &key.shape {
+        Shape::Table(_) => description.unwrap_or("a table").to_owned(),
+        Shape::Tagged(tagged) => {
+            let kinds = tagged.names().collect::<Vec<_>>().join(", ");
+            format!("{}\nkinds: {kinds}", description.unwrap_or("a table"))
+        }
+        shape => match description {
+            Some(description) => format!("`{}` is {}: {description}", key.name, shape.describe()),
+            None => format!("`{}` is {}", key.name, shape.describe()),
+        },
     };
-    Finding::new(table.key(&key.name), At::Missing, message).label(label).help(described)
+    Finding::new(table.key(&key.name), At::Missing, message)
+        .label(label)
+        .help(help)
 }
 
 /// `kind_of`: the table whose `kind` it is.
@@ -321,7 +369,9 @@ fn unknown_choice(path: &KeyPath, text: &str, choices: &[String], kind_of: Optio
 fn wrong_type(shape: &Shape, value: &Value, path: &KeyPath) -> Finding {
     let expected = format!("expected {}", shape.describe());
     let message = format!("`{path}`: {expected}, found {}", found(value));
-    Finding::new(path.clone(), At::Value, message).label(expected).help(correction(shape, value))
+    Finding::new(path.clone(), At::Value, message)
+        .label(expected)
+        .help(correction(shape, value))
 }
 
 /// What to write instead, where that is plain.
@@ -333,8 +383,15 @@ fn correction(shape: &Shape, value: &Value) -> Option<String> {
                 .map(Value::from)
                 .or_else(|_| text.parse::<bool>().map(Value::from))
                 .ok()
-                .or_else(|| text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from));
-            meant.filter(|meant| shape.takes(meant)).map(|_| format!("leave out the quotes: {text}"))
+                .or_else(|| {
+                    text.parse::<f64>()
+                        .ok()
+                        .filter(|number| number.is_finite())
+                        .map(Value::from)
+                });
+            meant
+                .filter(|meant| shape.takes(meant))
+                .map(|_| format!("leave out the quotes: {text}"))
         }
         (Shape::Integer { .. } | Shape::Either(_), Value::Num(..)) => {
             let number = as_f64(value);
@@ -349,6 +406,11 @@ fn correction(shape: &Shape, value: &Value) -> Option<String> {
         }
         (Shape::Array { items, .. }, Value::Dict(..)) if items.takes(value) => {
             Some("write its header in double brackets: [[…]]".to_owned())
+        }
+        (Shape::Table(_) | Shape::Tagged(_), Value::Array(_, items))
+            if items.iter().all(|item| item.as_dict().is_some()) =>
+        {
+            Some("write its header in single brackets: […]".to_owned())
         }
         (Shape::Tagged(tagged), Value::String(_, text)) if tagged.variant(text).is_some() => {
             Some(format!("write {{ kind = \"{text}\" }}"))
@@ -415,8 +477,20 @@ fn inclusive(limit: Option<Limit>) -> bool {
 }
 
 fn range(min: Option<String>, max: Option<String>, ends: Ends) -> String {
-    let above = |min: String| if ends.low { format!("at least {min}") } else { format!("above {min}") };
-    let below = |max: String| if ends.high { format!("at most {max}") } else { format!("below {max}") };
+    let above = |min: String| {
+        if ends.low {
+            format!("at least {min}")
+        } else {
+            format!("above {min}")
+        }
+    };
+    let below = |max: String| {
+        if ends.high {
+            format!("at most {max}")
+        } else {
+            format!("below {max}")
+        }
+    };
     match (min, max) {
         (Some(min), Some(max)) if ends.low && ends.high => format!("between {min} and {max}"),
         (Some(min), Some(max)) => format!("{} and {}", above(min), below(max)),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::layer::Layer;
 use super::mistake::{Mistake, Place};
-use super::source::{Source, nearest_file};
+use super::source::{Source, nearest_beside};
 
 /// The files of an experiment.
 pub(super) struct Chain {
@@ -18,15 +18,19 @@ pub(super) struct Chain {
 
 /// Reads `source` and what it extends.
 pub(super) fn chain(source: &Source, mistakes: &mut Vec<Mistake>) -> Chain {
-    let mut chain = Chain { layers: Vec::new(), files: Vec::new(), complete: true };
+    let mut chain = Chain {
+        layers: Vec::new(),
+        files: Vec::new(),
+        complete: true,
+    };
     let mut seen: Vec<PathBuf> = Vec::new();
-    let mut next = Some((source.clone(), None::<Place>));
+    let mut next = Some((source.clone(), None::<(Place, String)>));
     while let Some((source, named_at)) = next.take() {
         let text = match source.read() {
             Ok(text) => text,
             Err(mistake) => {
                 mistakes.push(match (named_at, &source) {
-                    (Some(place), Source::File(path)) => not_read(place, path, mistake),
+                    (Some((place, named)), Source::File(path)) => not_read(place, &named, path, mistake),
                     _ => mistake,
                 });
                 chain.complete = false;
@@ -46,8 +50,9 @@ pub(super) fn chain(source: &Source, mistakes: &mut Vec<Mistake>) -> Chain {
             Source::BuiltIn(_) | Source::Text { .. } => None,
         };
         let Some((value, place)) = extends else { break };
-        match extended(value.as_str(), folder, place.clone(), &seen, &chain.files) {
-            Ok(path) => next = Some((Source::File(path), Some(place))),
+        let named = value.as_str().unwrap_or_default();
+        match extended(named, folder, &place, &seen, &chain.files) {
+            Ok(path) => next = Some((Source::File(path), Some((place, named.to_owned())))),
             Err(mistake) => {
                 mistakes.push(mistake);
                 chain.complete = false;
@@ -64,36 +69,41 @@ pub(super) fn chain(source: &Source, mistakes: &mut Vec<Mistake>) -> Chain {
 
 /// The file that `extends` names.
 fn extended(
-    named: Option<&str>,
+    named: &str,
     folder: Option<PathBuf>,
-    place: Place,
+    place: &Place,
     seen: &[PathBuf],
     files: &[PathBuf],
 ) -> Result<PathBuf, Mistake> {
-    let Some(named) = named.filter(|named| !named.is_empty()) else {
+    let refused = |message: &str| Mistake::at(place.clone(), message);
+    if named.is_empty() {
         let help = "write `extends = \"base/some-file.toml\"`, relative to this file".to_owned();
-        return Err(Mistake::at(place, "`extends`: expected the path of a file").help(help));
-    };
+        return Err(refused("`extends`: expected the path of a file").help(help));
+    }
     let Some(folder) = folder else {
-        return Err(Mistake::at(place, "`extends` has a meaning in files only").label("relative to which folder?".to_owned()));
+        return Err(refused("`extends` has a meaning in files only").label("relative to which folder?".to_owned()));
     };
     let path = folder.join(named);
     if seen.contains(&canonical(&path)) {
-        let circle = files.iter().chain([&path]).map(|file| file.display().to_string()).collect::<Vec<_>>();
-        return Err(Mistake::at(place, "`extends` goes round in a circle")
+        let circle = files
+            .iter()
+            .chain([&path])
+            .map(|file| file.display().to_string())
+            .collect::<Vec<_>>();
+        return Err(refused("`extends` goes round in a circle")
             .label("this file was read already".to_owned())
             .help(circle.join("\n  extends ")));
     }
     Ok(path)
 }
 
-fn not_read(place: Place, path: &Path, mistake: Mistake) -> Mistake {
+fn not_read(place: Place, named: &str, path: &Path, mistake: Mistake) -> Mistake {
     if path.exists() {
         return Mistake::at(place, mistake.message).help(mistake.help);
     }
     let message = format!("`extends`: there is no file `{}`", path.display());
-    let help = match nearest_file(path) {
-        Some(near) => format!("did you mean `{}`?", near.display()),
+    let help = match nearest_beside(path) {
+        Some(near) => format!("did you mean `{}`?", Path::new(named).with_file_name(near).display()),
         None => "the path is relative to the file that says it".to_owned(),
     };
     Mistake::at(place, message).help(help)

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use figment::value::{Dict, Value};
 use miette::NamedSource;
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Mistake, Place, Text};
 use super::path::{KeyPath, Step};
@@ -43,7 +43,10 @@ pub(super) struct Layer {
 pub(super) enum Content {
     Tables(Dict),
     /// A value inside an array that a weaker layer gives: merging tables cannot reach it.
-    Inside { path: KeyPath, value: Value },
+    Inside {
+        path: KeyPath,
+        value: Value,
+    },
 }
 
 /// Where a setting stands, in bytes of the layer's text.
@@ -83,7 +86,7 @@ impl Layer {
             let end = text.inner().len();
             let span = error.span().unwrap_or(end..end);
             broken_at = Some(broken_at.unwrap_or(end).min(span.start));
-            reading.refuse(span, format!("this is not valid TOML: {}", error.message()), None);
+            reading.syntax(span, error.message());
         }
         let tables = reading.table(table.get_ref(), &KeyPath::root());
         mistakes.append(&mut reading.mistakes);
@@ -119,7 +122,10 @@ impl Layer {
     pub fn command_line(argument: &str, mistakes: &mut Vec<Mistake>) -> Option<Self> {
         let text = Arc::new(NamedSource::new("--set", argument.to_owned()));
         let Some(equals) = argument.find('=') else {
-            let place = Place { text, span: 0..argument.len() };
+            let place = Place {
+                text,
+                span: 0..argument.len(),
+            };
             let mistake = Mistake::at(place, format!("`{argument}` sets nothing"))
                 .label("there is no `=` in it".to_owned())
                 .help("write `--set key=value`, as in `--set train.epochs=3`".to_owned());
@@ -154,6 +160,17 @@ impl Layer {
         value_start: usize,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Self> {
+        if steps.len() > DEEPEST {
+            let place = Place {
+                text: Arc::clone(&text),
+                span: 0..value_start.saturating_sub(1),
+            };
+            mistakes.push(Mistake::at(
+                place,
+                "this is not the name of a setting: no settings are nested so deeply",
+            ));
+            return None;
+        }
         let written = text.inner().get(value_start..).unwrap_or("");
         let offset = value_start + written.len() - written.trim_start().len();
         let written = written.trim();
@@ -161,7 +178,10 @@ impl Layer {
         let mut reading = Reading::new(&text, offset);
         let value = reading.written(written, &path);
         for (length, (_, span)) in steps.iter().enumerate() {
-            let spot = Spot { key: span.clone(), value: offset..offset + written.len() };
+            let spot = Spot {
+                key: span.clone(),
+                value: offset..offset + written.len(),
+            };
             reading.spots.insert(path.prefix(length + 1), spot);
         }
         let sound = reading.mistakes.is_empty();
@@ -172,7 +192,19 @@ impl Layer {
         } else {
             Content::Tables(nested(path.steps(), value))
         };
-        sound.then(|| Self { rank, name: text.name().to_owned(), content, text: Some(text), spots, broken_at: None })
+        sound.then(|| Self {
+            rank,
+            name: text.name().to_owned(),
+            content,
+            text: Some(text),
+            spots,
+            broken_at: None,
+        })
+    }
+
+    /// Whether `place` is in its text.
+    pub fn holds(&self, place: &Place) -> bool {
+        self.text.as_ref().is_some_and(|text| Arc::ptr_eq(text, &place.text))
     }
 
     /// Where it says `path`.
@@ -182,7 +214,10 @@ impl Layer {
             Part::Key => spot.key.clone(),
             Part::Value => spot.value.clone(),
         };
-        Some(Place { text: Arc::clone(self.text.as_ref()?), span })
+        Some(Place {
+            text: Arc::clone(self.text.as_ref()?),
+            span,
+        })
     }
 
     pub fn is_file(&self) -> bool {
@@ -202,13 +237,16 @@ impl Layer {
     /// Whether what stands at `path` was read before any error of syntax.
     pub fn is_sound_at(&self, path: &KeyPath) -> bool {
         let end = self.spots.get(path).map(|spot| spot.key.end.max(spot.value.end));
-        self.broken_at.is_none_or(|broken_at| end.is_some_and(|end| end < broken_at))
+        self.broken_at
+            .is_none_or(|broken_at| end.is_some_and(|end| end < broken_at))
     }
 
     /// Takes `extends` out of it: the value, and where it stands.
     pub fn take_extends(&mut self) -> Option<(Value, Place)> {
         let path = KeyPath::root().key(EXTENDS);
-        let Content::Tables(tables) = &mut self.content else { return None };
+        let Content::Tables(tables) = &mut self.content else {
+            return None;
+        };
         let value = tables.remove(EXTENDS)?;
         Some((value, self.place(&path, Part::Value)?))
     }
@@ -216,12 +254,16 @@ impl Layer {
     /// Forgets the table at `path` and gives back what it held.
     pub fn remove(&mut self, path: &KeyPath) -> Option<Dict> {
         self.spots.retain(|spot, _| !spot.starts_with(path));
-        let Content::Tables(tables) = &mut self.content else { return None };
+        let Content::Tables(tables) = &mut self.content else {
+            return None;
+        };
         let (last, parents) = path.steps().split_last()?;
         let mut table = tables;
         for step in parents {
             let Step::Key(key) = step else { return None };
-            let Some(Value::Dict(_, inner)) = table.get_mut(key) else { return None };
+            let Some(Value::Dict(_, inner)) = table.get_mut(key) else {
+                return None;
+            };
             table = inner;
         }
         match last {
@@ -231,6 +273,8 @@ impl Layer {
     }
 }
 
+/// No setting has more steps to it; far from what a stack can hold.
+const DEEPEST: usize = 32;
 /// The key that names the file underneath.
 const EXTENDS: &str = "extends";
 /// Environment variables that are settings start like this …
@@ -251,8 +295,14 @@ pub(super) fn nested(steps: &[Step], value: Value) -> Dict {
         Step::Key(key) => key.clone(),
         Step::Index(index) => index.to_string(),
     };
-    let Some((first, rest)) = steps.split_first() else { return Dict::new() };
-    let inner = if rest.is_empty() { value } else { Value::from(nested(rest, value)) };
+    let Some((first, rest)) = steps.split_first() else {
+        return Dict::new();
+    };
+    let inner = if rest.is_empty() {
+        value
+    } else {
+        Value::from(nested(rest, value))
+    };
     Dict::from([(key(first), inner)])
 }
 
@@ -267,7 +317,12 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn new(text: &'a Text, offset: usize) -> Self {
-        Self { text, offset, spots: BTreeMap::new(), mistakes: Vec::new() }
+        Self {
+            text,
+            offset,
+            spots: BTreeMap::new(),
+            mistakes: Vec::new(),
+        }
     }
 
     fn shifted(&self, span: &Range<usize>) -> Range<usize> {
@@ -275,8 +330,27 @@ impl<'a> Reading<'a> {
     }
 
     fn refuse(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
-        let place = Place { text: Arc::clone(self.text), span: self.shifted(&span) };
+        let place = Place {
+            text: Arc::clone(self.text),
+            span: self.shifted(&span),
+        };
         self.mistakes.push(Mistake::at(place, message).help(help));
+    }
+
+    fn syntax(&mut self, span: Range<usize>, message: &str) {
+        let span = visible(self.text.inner(), self.shifted(&span));
+        let place = Place {
+            text: Arc::clone(self.text),
+            span,
+        };
+        // What the parser says of anything that is no value.
+        let label = match message.strip_prefix("string values must be quoted") {
+            Some(_) if self.text.inner().get(place.span.clone()).is_none_or(str::is_empty) => "a value is missing here",
+            Some(_) => "not a value; text needs quotes",
+            None => message,
+        };
+        self.mistakes
+            .push(Mistake::at(place, "this is not valid TOML").label(label.to_owned()));
     }
 
     fn table(&mut self, table: &DeTable<'_>, path: &KeyPath) -> Dict {
@@ -284,7 +358,10 @@ impl<'a> Reading<'a> {
         for (key, value) in table {
             let name = key.get_ref();
             let path = path.key(name);
-            let spot = Spot { key: self.shifted(&key.span()), value: self.shifted(&value.span()) };
+            let spot = Spot {
+                key: self.shifted(&key.span()),
+                value: self.shifted(&value.span()),
+            };
             self.spots.insert(path.clone(), spot);
             dict.insert(name.clone().into_owned(), self.value(value, &path));
         }
@@ -306,7 +383,11 @@ impl<'a> Reading<'a> {
             DeValue::Float(digits) => match digits.as_str().parse::<f64>() {
                 Ok(number) if number.is_finite() => Value::from(number),
                 _ => {
-                    self.refuse(value.span(), format!("`{path}`: expected a finite number, found {digits}"), None);
+                    self.refuse(
+                        value.span(),
+                        format!("`{path}`: expected a finite number, found {digits}"),
+                        None,
+                    );
                     nothing()
                 }
             },
@@ -320,7 +401,13 @@ impl<'a> Reading<'a> {
                 for (index, item) in items.iter().enumerate() {
                     let path = path.index(index);
                     let span = self.shifted(&item.span());
-                    self.spots.insert(path.clone(), Spot { key: span.clone(), value: span });
+                    self.spots.insert(
+                        path.clone(),
+                        Spot {
+                            key: span.clone(),
+                            value: span,
+                        },
+                    );
                     values.push(self.value(item, &path));
                 }
                 Value::from(values)
@@ -336,12 +423,22 @@ impl<'a> Reading<'a> {
             None if !written.is_empty() => self.value(&value, path),
             Some(error) if written.starts_with(['[', '{', '"', '\'']) => {
                 let span = error.span().unwrap_or(0..written.len());
-                self.refuse(span, format!("this is not valid TOML: {}", error.message()), None);
+                self.syntax(span, error.message());
                 nothing()
             }
             _ => Value::from(written.to_owned()),
         }
     }
+}
+
+/// At the end of a text there is nothing to point at: its last character is shown instead.
+fn visible(text: &str, span: Range<usize>) -> Range<usize> {
+    if span.start < text.len() {
+        return span;
+    }
+    let written = text.trim_end();
+    let last = written.chars().next_back().map_or(0, char::len_utf8);
+    written.len() - last..written.len()
 }
 
 /// Stands for a value that was refused already.

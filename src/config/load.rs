@@ -29,7 +29,11 @@ pub struct Request {
 impl Request {
     /// An experiment as its source has it.
     pub fn new(source: Source) -> Self {
-        Self { source, environment: Vec::new(), overrides: Vec::new() }
+        Self {
+            source,
+            environment: Vec::new(),
+            overrides: Vec::new(),
+        }
     }
 }
 
@@ -70,7 +74,11 @@ impl Resolved {
     pub fn origin(&self, path: &str) -> Option<Origin> {
         let place = self.merged.exact(&KeyPath::parse(path))?;
         let (line, column) = place.line_and_column();
-        Some(Origin { file: place.text.name().to_owned(), line, column })
+        Some(Origin {
+            file: place.text.name().to_owned(),
+            line,
+            column,
+        })
     }
 
     /// The files that were read, those that are extended first.
@@ -88,15 +96,28 @@ impl Resolved {
 /// wrong type or out of range, and settings that make no sense together.
 pub fn load(request: &Request) -> Result<Resolved, Mistakes> {
     let mut mistakes = Vec::new();
-    let Chain { layers: files_layers, files, complete } = extends::chain(&request.source, &mut mistakes);
-    if files_layers.is_empty() {
+    let Chain {
+        mut layers,
+        files,
+        complete,
+    } = extends::chain(&request.source, &mut mistakes);
+    if layers.is_empty() {
+        // The experiment's own file could not be read: nothing else can be said of it.
         Mistakes::none(std::mem::take(&mut mistakes))?;
     }
-    let mut layers = files_layers;
     let mut environment = request.environment.clone();
     environment.sort();
-    layers.extend(environment.iter().filter_map(|(name, value)| Layer::environment(name, value, &mut mistakes)));
-    layers.extend(request.overrides.iter().filter_map(|argument| Layer::command_line(argument, &mut mistakes)));
+    layers.extend(
+        environment
+            .iter()
+            .filter_map(|(name, value)| Layer::environment(name, value, &mut mistakes)),
+    );
+    layers.extend(
+        request
+            .overrides
+            .iter()
+            .filter_map(|argument| Layer::command_line(argument, &mut mistakes)),
+    );
     for layer in layers.iter_mut().filter(|layer| !layer.is_file()) {
         if let Some((_, place)) = layer.take_extends() {
             mistakes.push(Mistake::at(place, "`extends` can be said in a file only"));
@@ -115,11 +136,17 @@ pub fn load(request: &Request) -> Result<Resolved, Mistakes> {
         found.retain(|finding| finding.at != At::Missing && merged.is_sound_at(&finding.path));
     }
     let shown = request.source.shown();
-    mistakes.extend(in_order(found, &merged, &shown));
+    mistakes.extend(found.into_iter().map(|finding| mistake(finding, &merged, &shown)));
+    put_in_order(&mut mistakes, &merged);
     Mistakes::none(mistakes)?;
 
     match merged.figment.extract() {
-        Ok(experiment) => Ok(Resolved { experiment, shown, files, merged }),
+        Ok(experiment) => Ok(Resolved {
+            experiment,
+            shown,
+            files,
+            merged,
+        }),
         Err(error) => Err(unforeseen(error, &merged, &shown)),
     }
 }
@@ -129,18 +156,27 @@ fn shape() -> &'static Shape {
     SHAPE.get_or_init(|| Shape::of(&schema()))
 }
 
-/// In the order of the text; what belongs to the file as a whole comes last.
-fn in_order(found: Vec<Finding>, merged: &Merged, shown: &str) -> Vec<Mistake> {
-    let mut mistakes: Vec<_> = found.into_iter().map(|finding| mistake(finding, merged, shown)).collect();
-    mistakes.sort_by(|a, b| {
-        let key = |mistake: &Mistake| (mistake.line.is_none(), mistake.file.clone(), mistake.line, mistake.column);
-        key(a).cmp(&key(b))
+/// Layer by layer, in the order of the text; what belongs to no place comes last.
+fn put_in_order(mistakes: &mut [Mistake], merged: &Merged) {
+    mistakes.sort_by_key(|mistake| {
+        let place = mistake.place();
+        let layer = place.and_then(|place| merged.order(place));
+        (
+            place.is_none(),
+            layer.unwrap_or(usize::MAX),
+            place.map(|place| place.span.start),
+        )
     });
-    mistakes
 }
 
 fn mistake(finding: Finding, merged: &Merged, shown: &str) -> Mistake {
-    let Finding { path, at, message, label, mut help } = finding;
+    let Finding {
+        path,
+        at,
+        message,
+        label,
+        mut help,
+    } = finding;
     let table = path.parent().unwrap_or_default();
     let place = match at {
         At::Key => merged.place(&path, Part::Key),
@@ -170,5 +206,8 @@ fn unforeseen(error: figment::Error, merged: &Merged, shown: &str) -> Mistakes {
         mistakes.push(Mistake::of_file(shown, format!("cannot read {shown}")));
     }
     let first = mistakes.remove(0);
-    mistakes.into_iter().map(Mistakes::from).fold(first.into(), Mistakes::and)
+    mistakes
+        .into_iter()
+        .map(Mistakes::from)
+        .fold(first.into(), Mistakes::and)
 }

@@ -49,10 +49,19 @@ impl Merged {
                     }
                 },
             };
-            figment = figment.merge(Numbered { index, name: &layer.name, tables });
+            figment = figment.merge(Numbered {
+                index,
+                name: &layer.name,
+                tables,
+            });
         }
         let tree = tables_of(&figment);
-        Self { figment, tree: Value::from(tree), layers, replaced }
+        Self {
+            figment,
+            tree: Value::from(tree),
+            layers,
+            replaced,
+        }
     }
 
     /// Where the setting at `path` was written, or the nearest thing around it; `None` for what nobody wrote.
@@ -78,7 +87,11 @@ impl Merged {
         (1..=tags.len()).rev().find_map(|length| {
             let layer = self.layer(*tags.get(length - 1)?)?;
             let prefix = path.prefix(length);
-            let part = if length == path.steps().len() { part } else { Part::Value };
+            let part = if length == path.steps().len() {
+                part
+            } else {
+                Part::Value
+            };
             Some((layer.is_sound_at(&prefix), layer.place(&prefix, part)?))
         })
     }
@@ -88,10 +101,18 @@ impl Merged {
         self.placed(path, Part::Value).is_none_or(|(sound, _)| sound)
     }
 
+    /// The number of the layer that a place is in, to put mistakes in order.
+    pub fn order(&self, place: &Place) -> Option<usize> {
+        self.layers.iter().position(|layer| layer.holds(place))
+    }
+
     /// Where the table at `path` begins: in a file, if any file has it.
     pub fn header(&self, path: &KeyPath) -> Option<Place> {
         let in_file = self.layers.iter().rev().filter(|layer| layer.is_file());
-        in_file.filter_map(|layer| layer.place(path, Part::Value)).next().or_else(|| self.place(path, Part::Value))
+        in_file
+            .filter_map(|layer| layer.place(path, Part::Value))
+            .next()
+            .or_else(|| self.place(path, Part::Value))
     }
 
     /// Where a key was given that a stronger layer's `kind` made void.
@@ -116,7 +137,11 @@ pub(super) fn defaults(name: String, shape: &Shape, layers: &[Layer]) -> Layer {
     for (path, kind) in shape.default_kinds() {
         if layers.iter().any(|layer| layer.mentions(&path)) {
             let tables = nested(path.key("kind").steps(), Value::from(kind));
-            figment = figment.merge(Numbered { index: 0, name: "", tables });
+            figment = figment.merge(Numbered {
+                index: 0,
+                name: "",
+                tables,
+            });
         }
     }
     Layer::defaults(untagged(tables_of(&figment)))
@@ -140,7 +165,11 @@ impl Provider for Numbered<'_> {
 }
 
 fn tables_of(figment: &Figment) -> Dict {
-    figment.data().ok().and_then(|mut profiles| profiles.remove(&Profile::Default)).unwrap_or_default()
+    figment
+        .data()
+        .ok()
+        .and_then(|mut profiles| profiles.remove(&Profile::Default))
+        .unwrap_or_default()
 }
 
 /// Without the marks of where it came from, so that they are given anew.
@@ -181,7 +210,11 @@ fn replace_other_kinds(layers: &mut [Layer]) -> Vec<Replaced> {
                     if let Some(table) = layer.remove(path)
                         && layer.rank != Rank::Default
                     {
-                        replaced.push(Replaced { path: path.clone(), layer: layer.name.clone(), table });
+                        replaced.push(Replaced {
+                            path: path.clone(),
+                            layer: layer.name.clone(),
+                            table,
+                        });
                     }
                 }
             }
@@ -227,16 +260,26 @@ impl Unreachable {
 /// The tables that replace the array around `path` with one where `path` holds `value`. The array's other values keep their
 /// tags, so that they are still known to come from where they were written.
 fn inside(figment: &Figment, path: &KeyPath, value: &Value) -> Result<Dict, Unreachable> {
-    let keys = path.steps().iter().take_while(|step| matches!(step, Step::Key(_))).count();
+    let keys = path
+        .steps()
+        .iter()
+        .take_while(|step| matches!(step, Step::Key(_)))
+        .count();
     let (outside, within) = path.steps().split_at(keys);
-    let unset = || Unreachable { depth: keys, why: format!("`{}` is not set", path.prefix(keys)) };
+    let unset = || Unreachable {
+        depth: keys,
+        why: format!("`{}` is not set", path.prefix(keys)),
+    };
     let tree = Value::from(tables_of(figment));
     let mut array = &tree;
     for step in outside {
         array = child(array, step).ok_or_else(unset)?;
     }
     let mut array = array.clone();
-    put(&mut array, within, value).map_err(|Unreachable { depth, why }| Unreachable { depth: depth + keys, why })?;
+    put(&mut array, within, value).map_err(|Unreachable { depth, why }| Unreachable {
+        depth: depth + keys,
+        why,
+    })?;
     Ok(nested(outside, array))
 }
 

@@ -13,6 +13,9 @@ use serde::Serialize;
 /// The text that a mistake points into, with the name it is shown under.
 pub(super) type Text = Arc<NamedSource<String>>;
 
+/// Longer lines are not drawn: nobody wrote them.
+const LONGEST_LINE: usize = 2000;
+
 /// A stretch of a text, in bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -28,6 +31,17 @@ impl Place {
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let column = before.get(line_start..).unwrap_or("").chars().count();
         (before.matches('\n').count() + 1, column + 1)
+    }
+
+    /// Whether the lines around it are short enough to be shown. (miette panics at columns past 65535.)
+    fn can_be_drawn(&self) -> bool {
+        let text = self.text.inner();
+        let before = text.get(..self.span.start).unwrap_or("");
+        let after = text.get(self.span.end..).unwrap_or("");
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        let end = self.span.end + after.find('\n').unwrap_or(after.len());
+        text.get(start..end)
+            .is_some_and(|lines| lines.lines().all(|line| line.len() <= LONGEST_LINE))
     }
 }
 
@@ -78,6 +92,10 @@ impl Mistake {
         }
     }
 
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
     pub(super) fn label(mut self, label: impl Into<Option<String>>) -> Self {
         self.label = label.into();
         self
@@ -91,7 +109,13 @@ impl Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        match (&self.place, self.line, self.column) {
+            (Some(place), Some(line), Some(column)) if !place.can_be_drawn() => {
+                write!(f, " ({}:{line}:{column})", self.file)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -103,11 +127,12 @@ impl Diagnostic for Mistake {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.place.as_ref().map(|place| &*place.text as &dyn SourceCode)
+        let place = self.place.as_ref().filter(|place| place.can_be_drawn())?;
+        Some(&*place.text)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let Place { span, .. } = self.place.as_ref()?;
+        let Place { span, .. } = self.place.as_ref().filter(|place| place.can_be_drawn())?;
         let label = LabeledSpan::new(self.label.clone(), span.start, span.len());
         Some(Box::new(std::iter::once(label)))
     }

@@ -21,6 +21,7 @@ mod rules;
 mod schema;
 mod shape;
 mod source;
+mod task;
 mod write;
 
 pub use experiment::{About, Experiment};

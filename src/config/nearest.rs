@@ -20,7 +20,8 @@ pub(super) fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a 
                 strsim::osa_distance(&plain, &other)
             };
             // Two words of one or two letters have nothing in common when the only letter differs.
-            let close = distance == 0 || (distance <= allowed && distance < other.chars().count().min(plain.chars().count()));
+            let close =
+                distance == 0 || (distance <= allowed && distance < other.chars().count().min(plain.chars().count()));
             close.then_some((distance, candidate))
         })
         .min_by_key(|(distance, candidate)| (*distance, Reverse(common_prefix(typed, candidate))))
@@ -36,7 +37,10 @@ fn plain(name: &str) -> String {
 }
 
 fn is_initials(typed: &str, candidate: &str) -> bool {
-    let initials: String = candidate.split(['-', '_']).filter_map(|word| word.chars().next()).collect();
+    let initials: String = candidate
+        .split(['-', '_'])
+        .filter_map(|word| word.chars().next())
+        .collect();
     initials.len() > 1 && initials == typed
 }
 
@@ -50,7 +54,14 @@ mod tests {
 
     #[test]
     fn slips_are_recognised_and_other_words_are_not() {
-        let keys = ["learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "batch_size"];
+        let keys = [
+            "learning_rate",
+            "beta1",
+            "beta2",
+            "epsilon",
+            "weight_decay",
+            "batch_size",
+        ];
         for (typed, meant) in [
             ("learning_rat", Some("learning_rate")),
             ("learningRate", Some("learning_rate")),

@@ -6,21 +6,21 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::dataset::{DatasetSpec, SplitSpec};
 use crate::evaluate::EvaluateSpec;
-use crate::evaluate::spec::Baseline;
 use crate::features::Recipe;
 use crate::nn::NetworkSpec;
 use crate::nn::spec::{Conv2dSpec, LayerSpec, NamedPadding, Padding, Pair};
-use crate::train::spec::Monitor;
 use crate::train::{LossSpec, TrainSpec};
 
 use super::About;
 use super::check::{At, Finding};
 use super::merge::Merged;
 use super::path::KeyPath;
+use super::task;
 
 /// The tables of an experiment that could be read.
 #[derive(Debug, Default)]
@@ -52,7 +52,11 @@ impl Parts {
 fn sound<T: DeserializeOwned>(merged: &Merged, found: &[Finding], table: &str) -> Option<T> {
     let path = KeyPath::root().key(table);
     let is_sound = !found.iter().any(|finding| finding.path.starts_with(&path));
-    if is_sound { merged.figment.extract_inner(table).ok() } else { None }
+    if is_sound {
+        merged.figment.extract_inner(table).ok()
+    } else {
+        None
+    }
 }
 
 /// All that does not make sense.
@@ -63,9 +67,12 @@ pub(super) fn check(parts: &Parts) -> Vec<Finding> {
     }
     if let Some(dataset) = &parts.dataset {
         check_dataset(dataset, &mut found);
-        if let Some(task) = Task::of(dataset) {
-            check_task(task, parts, &mut found);
-        }
+        found.extend(task::check(
+            dataset,
+            parts.loss.as_ref(),
+            parts.train.as_ref(),
+            parts.evaluate.as_ref(),
+        ));
     }
     match &parts.features {
         Some(Recipe::Mel(recipe)) => check_mel(recipe, &mut found),
@@ -78,13 +85,20 @@ pub(super) fn check(parts: &Parts) -> Vec<Finding> {
         }
     }
     if let Some(baselines) = parts.evaluate.as_ref().and_then(|evaluate| evaluate.baselines.as_ref()) {
-        no_duplicates("evaluate.baselines", baselines.iter().map(|baseline| baseline_name(*baseline)), &mut found);
+        no_duplicates("evaluate.baselines", baselines.iter().map(name), &mut found);
     }
     found
 }
 
 fn at(path: &str, message: impl Into<String>) -> Finding {
     Finding::new(KeyPath::parse(path), At::Value, message)
+}
+
+/// What a choice is called in the file; of a tagged table, its kind.
+pub(super) fn name<T: Serialize>(choice: &T) -> String {
+    let written = serde_json::to_value(choice).unwrap_or_default();
+    let text = written.get("kind").unwrap_or(&written).as_str();
+    text.unwrap_or_default().to_owned()
 }
 
 fn check_about(about: &About, found: &mut Vec<Finding>) {
@@ -113,7 +127,10 @@ fn no_duplicates<T: Display>(list: &str, names: impl IntoIterator<Item = T>, fou
     for (index, name) in names.into_iter().enumerate() {
         let name = name.to_string();
         if seen.contains(&name) {
-            found.push(at(&format!("{list}[{index}]"), format!("`{name}` stands twice in `{list}`")));
+            found.push(at(
+                &format!("{list}[{index}]"),
+                format!("`{name}` stands twice in `{list}`"),
+            ));
         }
         seen.insert(name);
     }
@@ -128,9 +145,13 @@ fn check_dataset(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
                     .help("give `targets` to predict numbers, or `label` to predict classes".to_owned());
                 found.push(finding);
             } else if table.label.is_none() && table.targets.is_empty() {
-                let finding = Finding::new(KeyPath::parse("dataset.targets"), At::Missing, "`dataset` has neither `targets` nor `label`")
-                    .label("what is to be predicted?".to_owned())
-                    .help("give `targets` (columns of numbers) or `label` (a column of classes)".to_owned());
+                let finding = Finding::new(
+                    KeyPath::parse("dataset.targets"),
+                    At::Missing,
+                    "`dataset` has neither `targets` nor `label`",
+                )
+                .label("what is to be predicted?".to_owned())
+                .help("give `targets` (columns of numbers) or `label` (a column of classes)".to_owned());
                 found.push(finding);
             }
             table.targets.clone()
@@ -146,7 +167,7 @@ fn deam_targets(targets: &[crate::dataset::spec::DeamTarget], found: &mut Vec<Fi
         let finding = at("dataset.targets", "`dataset.targets` is empty").label("what is to be predicted?".to_owned());
         found.push(finding);
     }
-    targets.iter().map(|target| format!("{target:?}").to_lowercase()).collect()
+    targets.iter().map(|target| name(target)).collect()
 }
 
 /// How far the sum of the fractions may be from 1: three thirds with six digits pass.
@@ -159,8 +180,11 @@ fn check_split(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
             for (index, fraction) in fractions.iter().enumerate() {
                 if *fraction <= 0.0 {
                     let side = ["train", "val", "test"].get(index).unwrap_or(&"");
-                    let finding = at(&format!("dataset.split.fractions[{index}]"), format!("the share of {side} is {fraction}"))
-                        .label("must be above 0".to_owned());
+                    let finding = at(
+                        &format!("dataset.split.fractions[{index}]"),
+                        format!("the share of {side} is {fraction}"),
+                    )
+                    .label("must be above 0".to_owned());
                     found.push(finding);
                 }
             }
@@ -179,7 +203,10 @@ fn check_split(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
                 found.push(finding);
             }
             DatasetSpec::DeamStatic(_) | DatasetSpec::Synthetic(_) => {
-                found.push(at("dataset.split.kind", "only datasets of kind = \"table\" can be split by a column"));
+                found.push(at(
+                    "dataset.split.kind",
+                    "only datasets of kind = \"table\" can be split by a column",
+                ));
             }
         },
         SplitSpec::KFold { folds, fold, .. } => {
@@ -191,8 +218,11 @@ fn check_split(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
         }
         SplitSpec::LeaveOneGroupOut { validation, .. } => {
             if *validation <= 0.0 || *validation >= 1.0 {
-                let finding = at("dataset.split.validation", format!("the share that validates is {validation}"))
-                    .label("must be above 0 and below 1".to_owned());
+                let finding = at(
+                    "dataset.split.validation",
+                    format!("the share that validates is {validation}"),
+                )
+                .label("must be above 0 and below 1".to_owned());
                 found.push(finding);
             }
         }
@@ -205,116 +235,42 @@ fn rounded(number: f64) -> f64 {
     (number * 1e6).round() / 1e6
 }
 
-/// What is predicted, as far as the settings tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Task {
-    Regression,
-    Classification,
-}
-
-impl Task {
-    fn of(dataset: &DatasetSpec) -> Option<Self> {
-        match dataset {
-            DatasetSpec::Table(table) => match (table.targets.is_empty(), &table.label) {
-                (false, None) => Some(Self::Regression),
-                (true, Some(_)) => Some(Self::Classification),
-                _ => None,
-            },
-            DatasetSpec::DeamStatic(_) | DatasetSpec::Synthetic(_) => Some(Self::Regression),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Regression => "numbers",
-            Self::Classification => "classes",
-        }
-    }
-}
-
-/// Loss, monitor and baselines are for numbers or for classes; so is the dataset.
-fn check_task(task: Task, parts: &Parts, found: &mut Vec<Finding>) {
-    let mut fits = |path: &str, what: &str, of: Option<Task>, others: &str| {
-        if let Some(of) = of.filter(|of| *of != task) {
-            let finding = at(path, format!("{what} is for {}, but the dataset gives {}", of.name(), task.name()))
-                .label(format!("is for {}", of.name()))
-                .help(format!("for {}: {others}", task.name()));
-            found.push(finding);
-        }
-    };
-    if let Some(loss) = &parts.loss {
-        let (name, of) = match loss {
-            LossSpec::Mse => ("mse", Task::Regression),
-            LossSpec::SmoothL1 { .. } => ("smooth-l1", Task::Regression),
-            LossSpec::CrossEntropy { .. } => ("cross-entropy", Task::Classification),
-        };
-        let others = match task {
-            Task::Regression => "\"mse\" or \"smooth-l1\"",
-            Task::Classification => "\"cross-entropy\"",
-        };
-        fits("loss.kind", &format!("the loss \"{name}\""), Some(of), others);
-    }
-    if let Some(train) = &parts.train {
-        let monitor = train.early_stopping.monitor;
-        let (name, of) = match monitor {
-            Monitor::Loss => ("val/loss", None),
-            Monitor::Mse => ("val/mse", Some(Task::Regression)),
-            Monitor::Mae => ("val/mae", Some(Task::Regression)),
-            Monitor::Ccc => ("val/ccc", Some(Task::Regression)),
-            Monitor::Accuracy => ("val/accuracy", Some(Task::Classification)),
-            Monitor::Uar => ("val/uar", Some(Task::Classification)),
-            Monitor::MacroF1 => ("val/macro-f1", Some(Task::Classification)),
-        };
-        let others = match task {
-            Task::Regression => "\"val/loss\", \"val/mse\", \"val/mae\" or \"val/ccc\"",
-            Task::Classification => "\"val/loss\", \"val/accuracy\", \"val/uar\" or \"val/macro-f1\"",
-        };
-        fits("train.early_stopping.monitor", &format!("the monitored value \"{name}\""), of, others);
-    }
-    for (index, baseline) in parts.evaluate.iter().flat_map(|evaluate| evaluate.baselines.iter().flatten()).enumerate() {
-        let of = match baseline {
-            Baseline::Mean | Baseline::Ridge => Task::Regression,
-            Baseline::Majority | Baseline::Logistic => Task::Classification,
-        };
-        let others = match task {
-            Task::Regression => "\"mean\" or \"ridge\"",
-            Task::Classification => "\"majority\" or \"logistic\"",
-        };
-        let what = format!("the baseline \"{}\"", baseline_name(*baseline));
-        fits(&format!("evaluate.baselines[{index}]"), &what, Some(of), others);
-    }
-}
-
-fn baseline_name(baseline: Baseline) -> &'static str {
-    match baseline {
-        Baseline::Mean => "mean",
-        Baseline::Ridge => "ridge",
-        Baseline::Majority => "majority",
-        Baseline::Logistic => "logistic",
-    }
-}
-
 fn check_mel(recipe: &crate::features::recipe::MelRecipe, found: &mut Vec<Finding>) {
     let nyquist = f64::from(recipe.sample_rate) / 2.0;
     if recipe.n_fft % 2 == 1 {
-        found.push(at("features.n_fft", format!("`features.n_fft` must be even, not {}", recipe.n_fft)));
+        found.push(at(
+            "features.n_fft",
+            format!("`features.n_fft` must be even, not {}", recipe.n_fft),
+        ));
     }
     if let Some(win_length) = recipe.win_length.filter(|length| *length > recipe.n_fft) {
-        let finding = at("features.win_length", format!("the window of {win_length} samples is longer than the transform"))
-            .label(format!("must be at most `features.n_fft`, which is {}", recipe.n_fft));
+        let finding = at(
+            "features.win_length",
+            format!("the window of {win_length} samples is longer than the transform"),
+        )
+        .label(format!("must be at most `features.n_fft`, which is {}", recipe.n_fft));
         found.push(finding);
     }
     if let Some(fmax) = recipe.fmax.filter(|fmax| *fmax > nyquist) {
-        let finding = at("features.fmax", format!("`features.fmax` is {fmax} Hz, above half of the sample rate"))
-            .label(format!("must be at most {nyquist}"))
-            .help(format!("`features.sample_rate` is {} Hz", recipe.sample_rate));
+        let finding = at(
+            "features.fmax",
+            format!("`features.fmax` is {fmax} Hz, above half of the sample rate"),
+        )
+        .label(format!("must be at most {nyquist}"))
+        .help(format!("`features.sample_rate` is {} Hz", recipe.sample_rate));
         found.push(finding);
     }
     let fmax = recipe.fmax.unwrap_or(nyquist);
     if recipe.fmin >= fmax {
         let (path, label) = match recipe.fmax {
-            Some(_) => ("features.fmax", format!("must be above `features.fmin`, which is {}", recipe.fmin)),
-            None => ("features.fmin", format!("must be below half of the sample rate, {nyquist}")),
+            Some(_) => (
+                "features.fmax",
+                format!("must be above `features.fmin`, which is {}", recipe.fmin),
+            ),
+            None => (
+                "features.fmin",
+                format!("must be below half of the sample rate, {nyquist}"),
+            ),
         };
         found.push(at(path, format!("no frequencies between {} and {fmax} Hz", recipe.fmin)).label(label));
     }
@@ -328,15 +284,23 @@ fn check_same_padding(conv: &Conv2dSpec, path: &KeyPath, found: &mut Vec<Finding
     let (rows, columns) = conv.kernel.get();
     let help = "give `padding` as a number, or as [rows, columns]".to_owned();
     if is_even(rows) || is_even(columns) {
-        let finding = Finding::new(path.key("kernel"), At::Value, "padding = \"same\" (the default) needs an odd kernel")
-            .label("must be odd".to_owned())
-            .help(help.clone());
+        let finding = Finding::new(
+            path.key("kernel"),
+            At::Value,
+            "padding = \"same\" (the default) needs an odd kernel",
+        )
+        .label("must be odd".to_owned())
+        .help(help.clone());
         found.push(finding);
     }
     if conv.stride != Pair::Both(1) && conv.stride != Pair::Each([1, 1]) {
-        let finding = Finding::new(path.key("stride"), At::Value, "padding = \"same\" (the default) needs a stride of 1")
-            .label("must be 1".to_owned())
-            .help(help);
+        let finding = Finding::new(
+            path.key("stride"),
+            At::Value,
+            "padding = \"same\" (the default) needs a stride of 1",
+        )
+        .label("must be 1".to_owned())
+        .help(help);
         found.push(finding);
     }
 }

@@ -11,13 +11,20 @@ use super::Experiment;
 
 /// The JSON Schema (draft 2020-12) of an experiment file.
 pub fn schema() -> Value {
-    let derived = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Experiment>();
+    let derived = SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<Experiment>();
     let mut schema = derived.to_value();
     without_nulls(&mut schema);
     let defaults = default_kinds(&schema);
     for (definition, kind) in defaults {
         let pointer = format!("/$defs/{definition}/oneOf");
-        for variant in schema.pointer_mut(&pointer).and_then(Value::as_array_mut).into_iter().flatten() {
+        for variant in schema
+            .pointer_mut(&pointer)
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             if variant.pointer("/properties/kind/const") == Some(&kind) {
                 leave_out_kind(variant);
             }
@@ -34,7 +41,10 @@ pub fn schema() -> Value {
         }
     }
     // The true default is the file's stem, which a schema cannot say.
-    if let Some(name) = schema.pointer_mut("/$defs/About/properties/name").and_then(Value::as_object_mut) {
+    if let Some(name) = schema
+        .pointer_mut("/$defs/About/properties/name")
+        .and_then(Value::as_object_mut)
+    {
         name.remove("default");
     }
     schema
@@ -101,7 +111,10 @@ fn without_null_members(value: &mut Value) {
 fn default_kinds(schema: &Value) -> Vec<(String, Value)> {
     let mut found: Vec<(String, Value)> = Vec::new();
     visit(schema, &mut |schema| {
-        let definition = schema.get("$ref").and_then(Value::as_str).and_then(|name| name.strip_prefix("#/$defs/"));
+        let definition = schema
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|name| name.strip_prefix("#/$defs/"));
         let kind = schema.pointer("/default/kind");
         if let (Some(definition), Some(kind)) = (definition, kind) {
             found.push((definition.to_owned(), kind.clone()));
@@ -147,7 +160,12 @@ fn polish(schema: &mut Value) {
                 title(alternative);
             }
         }
-        for (name, property) in object.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        for (name, property) in object
+            .get_mut("properties")
+            .and_then(Value::as_object_mut)
+            .into_iter()
+            .flatten()
+        {
             if let Value::Object(property) = property {
                 property.entry("title").or_insert_with(|| json!(name));
             }
@@ -177,7 +195,9 @@ fn title(alternative: &mut Value) {
 
 /// The lines of a paragraph are joined; paragraphs stay apart.
 fn unwrapped(text: &str) -> String {
-    let paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let paragraphs = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
@@ -187,7 +207,9 @@ fn children(schema: &mut Value) -> Vec<&mut Value> {
     if let Value::Object(object) = schema {
         for (key, member) in object {
             match (key.as_str(), member) {
-                ("properties" | "$defs" | "patternProperties", Value::Object(members)) => found.extend(members.values_mut()),
+                ("properties" | "$defs" | "patternProperties", Value::Object(members)) => {
+                    found.extend(members.values_mut())
+                }
                 ("oneOf" | "anyOf" | "allOf" | "prefixItems", Value::Array(members)) => found.extend(members),
                 ("items" | "additionalProperties", member @ Value::Object(_)) => found.push(member),
                 _ => {}
@@ -219,7 +241,13 @@ mod tests {
             if value.get("type") == Some(&json!("object")) {
                 assert!(value.get("additionalProperties").is_some(), "{value}");
             }
-            assert!(!value.get("description").and_then(Value::as_str).is_some_and(|text| text.contains('\n')), "{value}");
+            assert!(
+                !value
+                    .get("description")
+                    .and_then(Value::as_str)
+                    .is_some_and(|text| text.contains('\n')),
+                "{value}"
+            );
         });
         assert_eq!(schema["properties"]["extends"]["type"], "string");
     }
@@ -229,10 +257,15 @@ mod tests {
         let schema = schema();
         let required = |definition: &str, kind: &str| {
             let variants = schema["$defs"][definition]["oneOf"].as_array().unwrap();
-            let variant = variants.iter().find(|variant| variant["properties"]["kind"]["const"] == kind).unwrap();
+            let variant = variants
+                .iter()
+                .find(|variant| variant["properties"]["kind"]["const"] == kind)
+                .unwrap();
             variant["required"].as_array().unwrap().contains(&json!("kind"))
         };
-        assert!(!required("Recipe", "mel") && !required("SplitSpec", "random") && !required("ScheduleSpec", "constant"));
+        assert!(
+            !required("Recipe", "mel") && !required("SplitSpec", "random") && !required("ScheduleSpec", "constant")
+        );
         assert!(required("OptimizerSpec", "adam") && required("SplitSpec", "k-fold"));
     }
 }

@@ -9,11 +9,23 @@ use super::path::{KeyPath, Step};
 pub(super) enum Shape {
     Anything,
     Boolean,
-    Integer { min: Option<i64>, max: Option<i64> },
-    Number { min: Option<Limit>, max: Option<Limit> },
+    Integer {
+        min: Option<i64>,
+        max: Option<i64>,
+    },
+    Number {
+        min: Option<Limit>,
+        max: Option<Limit>,
+    },
     /// One of the choices; any text when there are none.
-    Text { choices: Vec<String> },
-    Array { items: Box<Shape>, min: usize, max: Option<usize> },
+    Text {
+        choices: Vec<String>,
+    },
+    Array {
+        items: Box<Shape>,
+        min: usize,
+        max: Option<usize>,
+    },
     Table(Table),
     /// A table whose `kind` decides which keys it has.
     Tagged(Tagged),
@@ -99,7 +111,8 @@ impl Shape {
     fn collect_default_kinds(&self, path: &KeyPath, found: &mut Vec<(KeyPath, String)>) {
         let mut descend = |table: &Table| {
             for key in &table.keys {
-                key.shape.collect_default_kinds(&path.then(Step::Key(key.name.clone())), found);
+                key.shape
+                    .collect_default_kinds(&path.then(Step::Key(key.name.clone())), found);
             }
         };
         match self {
@@ -131,7 +144,9 @@ impl Shape {
             },
             Self::Table(_) | Self::Tagged(_) | Self::OneKey(_) => "a table".to_owned(),
             Self::Either(shapes) => one_of(shapes.iter().flat_map(|shape| match shape {
-                Self::Text { choices } if !choices.is_empty() => choices.iter().map(|choice| format!("\"{choice}\"")).collect(),
+                Self::Text { choices } if !choices.is_empty() => {
+                    choices.iter().map(|choice| format!("\"{choice}\"")).collect()
+                }
                 other => vec![other.describe()],
             })),
         }
@@ -181,21 +196,33 @@ impl Reader<'_> {
             }
         }
         if let Some(choice) = schema.get("const").and_then(Value::as_str) {
-            return Shape::Text { choices: vec![choice.to_owned()] };
+            return Shape::Text {
+                choices: vec![choice.to_owned()],
+            };
         }
         match schema.get("type").and_then(Value::as_str) {
             Some("boolean") => Shape::Boolean,
             Some("integer") => Shape::Integer {
-                min: integer(schema, "minimum").max(integer(schema, "exclusiveMinimum").map(|limit| limit.saturating_add(1))),
-                max: smaller(integer(schema, "maximum"), integer(schema, "exclusiveMaximum").map(|limit| limit.saturating_sub(1))),
+                min: integer(schema, "minimum")
+                    .max(integer(schema, "exclusiveMinimum").map(|limit| limit.saturating_add(1))),
+                max: smaller(
+                    integer(schema, "maximum"),
+                    integer(schema, "exclusiveMaximum").map(|limit| limit.saturating_sub(1)),
+                ),
             },
             Some("number") => Shape::Number {
                 min: limit(schema, "minimum", "exclusiveMinimum"),
                 max: limit(schema, "maximum", "exclusiveMaximum"),
             },
-            Some("string") => Shape::Text { choices: strings(schema.get("enum")) },
+            Some("string") => Shape::Text {
+                choices: strings(schema.get("enum")),
+            },
             Some("array") => Shape::Array {
-                items: Box::new(schema.get("items").map_or(Shape::Anything, |items| self.shape(items, depth + 1))),
+                items: Box::new(
+                    schema
+                        .get("items")
+                        .map_or(Shape::Anything, |items| self.shape(items, depth + 1)),
+                ),
                 min: length(schema, "minItems").unwrap_or(0),
                 max: length(schema, "maxItems"),
             },
@@ -211,7 +238,11 @@ impl Reader<'_> {
 
     fn table(&self, schema: &Value, depth: usize) -> Table {
         let required = strings(schema.get("required"));
-        let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        let properties = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
         let keys = properties.map(|(name, property)| Key {
             name: name.clone(),
             description: self.description(property),
@@ -248,7 +279,10 @@ impl Reader<'_> {
             if !strings(alternative.get("required")).contains(&"kind".to_owned()) {
                 default = Some(name.clone());
             }
-            Some(Variant { name, table: self.table(alternative, depth + 1) })
+            Some(Variant {
+                name,
+                table: self.table(alternative, depth + 1),
+            })
         });
         let variants = variants.collect::<Option<Vec<_>>>()?;
         Some(Shape::Tagged(Tagged { variants, default }))
@@ -259,7 +293,10 @@ impl Reader<'_> {
             let table = self.table(alternative, depth + 1);
             match <[Key; 1]>::try_from(table.keys) {
                 Ok([mut key]) if key.required && table.others.is_none() => {
-                    key.description = alternative.get("description").and_then(Value::as_str).map(str::to_owned);
+                    key.description = alternative
+                        .get("description")
+                        .and_then(Value::as_str)
+                        .map(str::to_owned);
                     Some(key)
                 }
                 _ => None,
@@ -339,22 +376,46 @@ mod tests {
     #[test]
     fn every_form_of_the_settings_is_recognised() {
         let experiment = Shape::of(&schema());
-        assert!(matches!(key(&experiment, "optimizer"), Shape::Tagged(Tagged { default: None, .. })));
-        let Shape::Tagged(features) = key(&experiment, "features") else { panic!() };
+        assert!(matches!(
+            key(&experiment, "optimizer"),
+            Shape::Tagged(Tagged { default: None, .. })
+        ));
+        let Shape::Tagged(features) = key(&experiment, "features") else {
+            panic!()
+        };
         assert_eq!(features.default.as_deref(), Some("mel"));
-        let Shape::Array { items: layer, min: 1, .. } = key(key(&experiment, "model"), "layers") else { panic!() };
+        let Shape::Array {
+            items: layer, min: 1, ..
+        } = key(key(&experiment, "model"), "layers")
+        else {
+            panic!()
+        };
         let conv2d = key(layer, "conv2d");
         assert_eq!(key(conv2d, "kernel").describe(), "an integer or an array of 2 integers");
-        assert_eq!(key(conv2d, "padding").describe(), "\"same\", \"valid\", an integer or an array of 2 integers");
+        assert_eq!(
+            key(conv2d, "padding").describe(),
+            "\"same\", \"valid\", an integer or an array of 2 integers"
+        );
         assert_eq!(key(layer, "linear").describe(), "\"targets\", an integer or a table");
-        assert_eq!(key(conv2d, "max_pool").describe(), "an integer or an array of 2 integers");
+        assert_eq!(
+            key(conv2d, "max_pool").describe(),
+            "an integer or an array of 2 integers"
+        );
     }
 
     #[test]
     fn default_kinds_are_found_below_tagged_tables_too() {
         let kinds = Shape::of(&schema()).default_kinds();
-        for (path, kind) in [("features", "mel"), ("features.scale", "db"), ("dataset.split", "random"), ("schedule", "constant")] {
-            assert!(kinds.contains(&(KeyPath::parse(path), kind.to_owned())), "{path}: {kinds:?}");
+        for (path, kind) in [
+            ("features", "mel"),
+            ("features.scale", "db"),
+            ("dataset.split", "random"),
+            ("schedule", "constant"),
+        ] {
+            assert!(
+                kinds.contains(&(KeyPath::parse(path), kind.to_owned())),
+                "{path}: {kinds:?}"
+            );
         }
         assert!(!kinds.iter().any(|(path, _)| path.to_string() == "optimizer"));
     }

@@ -16,7 +16,10 @@ pub enum Source {
     /// One that the program brings with it.
     BuiltIn(BuiltIn),
     /// Resolved settings, as a run records them. `name` stands in for the file's name.
-    Text { name: String, text: String },
+    Text {
+        name: String,
+        text: String,
+    },
 }
 
 /// An experiment that the program brings with it, so that it runs without any file.
@@ -27,8 +30,10 @@ pub struct BuiltIn {
 }
 
 /// The experiments that the program brings with it.
-pub const BUILT_IN: [BuiltIn; 1] =
-    [BuiltIn { name: "quickstart", text: include_str!("../../experiments/quickstart.toml") }];
+pub const BUILT_IN: [BuiltIn; 1] = [BuiltIn {
+    name: "quickstart",
+    text: include_str!("../../experiments/quickstart.toml"),
+}];
 
 impl Source {
     /// What the experiment is called when it does not say.
@@ -69,10 +74,16 @@ fn read(path: &Path) -> Result<String, Mistake> {
     let file = std::fs::File::open(path).map_err(fails)?;
     file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(fails)?;
     if bytes.len() as u64 > LARGEST_FILE {
-        return Err(Mistake::of_file(&shown, format!("`{shown}` is too large for an experiment file (over 16 MiB)")));
+        return Err(Mistake::of_file(
+            &shown,
+            format!("`{shown}` is too large for an experiment file (over 16 MiB)"),
+        ));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let valid = error
+            .as_bytes()
+            .get(..error.utf8_error().valid_up_to())
+            .unwrap_or_default();
         let line = String::from_utf8_lossy(valid).matches('\n').count() + 1;
         let message = format!("`{shown}` is not text: line {line} is not valid UTF-8");
         Mistake::of_file(&shown, message).help("is it a TOML file, saved as UTF-8?".to_owned())
@@ -104,7 +115,11 @@ pub fn find(name_or_path: &str, experiments_dir: &Path) -> Result<Source, Mistak
     if let Some(built_in) = BUILT_IN.iter().find(|built_in| built_in.name == name_or_path) {
         return Ok(Source::BuiltIn(*built_in));
     }
-    Err(if is_path || has_folder { no_file(path).into() } else { no_experiment(name_or_path, experiments_dir).into() })
+    Err(if is_path || has_folder {
+        no_file(path).into()
+    } else {
+        no_experiment(name_or_path, experiments_dir).into()
+    })
 }
 
 fn no_file(path: &Path) -> Mistake {
@@ -112,7 +127,7 @@ fn no_file(path: &Path) -> Mistake {
     if path.is_dir() {
         return Mistake::of_file(&shown, format!("`{shown}` is a folder, not an experiment file"));
     }
-    let help = nearest_file(path).map(|near| format!("did you mean `{}`?", near.display()));
+    let help = nearest_beside(path).map(|near| format!("did you mean `{}`?", path.with_file_name(near).display()));
     Mistake::of_file(&shown, format!("there is no file `{shown}`")).help(help)
 }
 
@@ -130,13 +145,17 @@ fn no_experiment(name: &str, experiments_dir: &Path) -> Mistake {
     Mistake::of_file(name, message).help(help)
 }
 
-/// The TOML file beside `path` with the most similar name.
-pub(super) fn nearest_file(path: &Path) -> Option<PathBuf> {
+/// The name of the TOML file in the same folder that `path` is most likely a slip of.
+pub(super) fn nearest_beside(path: &Path) -> Option<String> {
     let folder = path.parent()?;
-    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let names = stems(listed);
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let names = stems(folder);
     let near = nearest(&path.file_stem()?.to_string_lossy(), names.iter().map(String::as_str))?;
-    Some(folder.join(format!("{near}.toml")))
+    Some(format!("{near}.toml"))
 }
 
 /// The names of the TOML files in a folder, without `.toml`, sorted.

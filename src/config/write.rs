@@ -83,12 +83,17 @@ fn section(text: &mut String, name: &str, table: &Table) {
 }
 
 fn is_array_of_tables(value: &Value) -> bool {
-    value.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(Value::is_table))
+    value
+        .as_array()
+        .is_some_and(|items| !items.is_empty() && items.iter().all(Value::is_table))
 }
 
 /// `key = value`, the value inline.
 fn line(text: &mut String, key: &str, value: &Value) {
-    let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     let _ = if bare {
         writeln!(text, "{key} = {value}")
     } else {
