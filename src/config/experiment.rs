@@ -33,7 +33,7 @@ pub struct Experiment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct About {
-    /// Lower-case letters, digits, `-`, `_` and `.`. Default: the file's stem.
+    /// Letters, digits, `-`, `_` and `.`, a letter or digit first. Default: the file's stem.
     #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     pub name: String,
     pub description: String,

@@ -1,0 +1,447 @@
+//! One source of settings: the built-in defaults, a file, an environment variable or a `--set`.
+//!
+//! A layer keeps, beside its values, where each of them stands in its text. Figment merges the values and remembers for each
+//! which layer it came from; the layer then says where.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use figment::value::{Dict, Value};
+use miette::NamedSource;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::{Mistake, Place, Text};
+use super::path::{KeyPath, Step};
+
+/// What is stronger wins. Layers of one rank stand side by side: their order decides only who wins a key that both set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    Default,
+    /// By the distance from the end of the chain: the file that extends nothing is 0.
+    File(usize),
+    Environment,
+    CommandLine,
+}
+
+/// Settings of one source, with their places.
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
+    pub rank: Rank,
+    /// As it is shown: the file's path, "environment variable `…`", "--set".
+    pub name: String,
+    pub content: Content,
+    text: Option<Text>,
+    spots: BTreeMap<KeyPath, Spot>,
+    /// Where the first error of syntax is: what was read before it is sound, what comes after may not be.
+    broken_at: Option<usize>,
+}
+
+/// What a layer sets.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    Tables(Dict),
+    /// A value inside an array that a weaker layer gives: merging tables cannot reach it.
+    Inside {
+        path: KeyPath,
+        value: Value,
+    },
+}
+
+/// Where a setting stands, in bytes of the layer's text.
+#[derive(Debug, Clone)]
+struct Spot {
+    key: Range<usize>,
+    /// Of a table: its header, or all of an inline table.
+    value: Range<usize>,
+}
+
+/// Which part of a setting a mistake points at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Key,
+    Value,
+}
+
+impl Layer {
+    /// Settings that nobody wrote.
+    pub fn defaults(tables: Dict) -> Self {
+        Self {
+            rank: Rank::Default,
+            name: "built-in defaults".to_owned(),
+            content: Content::Tables(tables),
+            text: None,
+            spots: BTreeMap::new(),
+            broken_at: None,
+        }
+    }
+
+    /// The settings of a file. What is wrong with its syntax is added to `mistakes`; the rest is there all the same.
+    pub fn file(rank: usize, text: Text, mistakes: &mut Vec<Mistake>) -> Self {
+        let mut reading = Reading::new(&text, 0);
+        let (table, errors) = DeTable::parse_recoverable(text.inner());
+        let mut broken_at = None;
+        for error in errors {
+            let end = text.inner().len();
+            let span = error.span().unwrap_or(end..end);
+            broken_at = Some(broken_at.unwrap_or(end).min(span.start));
+            reading.syntax(span, error.message());
+        }
+        let tables = reading.table(table.get_ref(), &KeyPath::root());
+        mistakes.append(&mut reading.mistakes);
+        Self {
+            rank: Rank::File(rank),
+            name: text.name().to_owned(),
+            content: Content::Tables(tables),
+            spots: reading.spots,
+            text: Some(text),
+            broken_at,
+        }
+    }
+
+    /// An environment variable, such as `AFFECT_TRAIN__EPOCHS=3`; `None` when its name is not that of a setting.
+    pub fn environment(name: &str, value: &str, mistakes: &mut Vec<Mistake>) -> Option<Self> {
+        let setting = name.strip_prefix(PREFIX)?;
+        if !setting.contains(SEPARATOR) {
+            return None;
+        }
+        let shown = format!("environment variable `{name}`");
+        let text = Arc::new(NamedSource::new(&shown, format!("{name}={value}")));
+        let mut steps = Vec::new();
+        let mut start = PREFIX.len();
+        for part in setting.split(SEPARATOR) {
+            let span = start..start + part.len();
+            start = span.end + SEPARATOR.len();
+            steps.push((Step::of(&part.to_lowercase()), span));
+        }
+        Self::assignment(Rank::Environment, text, steps, name.len() + 1, mistakes)
+    }
+
+    /// An argument of `--set`, such as `train.epochs=3`; `None` when it cannot be read, which is added to `mistakes`.
+    pub fn command_line(argument: &str, mistakes: &mut Vec<Mistake>) -> Option<Self> {
+        let text = Arc::new(NamedSource::new("--set", argument.to_owned()));
+        let Some(equals) = argument.find('=') else {
+            let place = Place {
+                text,
+                span: 0..argument.len(),
+            };
+            let mistake = Mistake::at(place, format!("`{argument}` sets nothing"))
+                .label("there is no `=` in it".to_owned())
+                .help("write `--set key=value`, as in `--set train.epochs=3`".to_owned());
+            mistakes.push(mistake);
+            return None;
+        };
+        let mut steps = Vec::new();
+        let mut start = 0;
+        let path = argument.get(..equals).unwrap_or("");
+        for (index, part) in path.split(['.', '[', ']']).enumerate() {
+            let span = start..start + part.len();
+            start = span.end + 1;
+            let name = part.trim();
+            if !name.is_empty() {
+                steps.push((Step::of(name), span));
+            } else if !follows_index(path, index, &span) {
+                let place = Place { text, span };
+                let mistake = Mistake::at(place, format!("`{path}` is not the name of a setting"))
+                    .label("there is no key here".to_owned())
+                    .help("names look like `train.epochs` or `model.layers[0].dropout`".to_owned());
+                mistakes.push(mistake);
+                return None;
+            }
+        }
+        Self::assignment(Rank::CommandLine, text, steps, equals + 1, mistakes)
+    }
+
+    fn assignment(
+        rank: Rank,
+        text: Text,
+        steps: Vec<(Step, Range<usize>)>,
+        value_start: usize,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Self> {
+        if steps.len() > DEEPEST {
+            let place = Place {
+                text: Arc::clone(&text),
+                span: 0..value_start.saturating_sub(1),
+            };
+            mistakes.push(Mistake::at(
+                place,
+                "this is not the name of a setting: no settings are nested so deeply",
+            ));
+            return None;
+        }
+        let written = text.inner().get(value_start..).unwrap_or("");
+        let offset = value_start + written.len() - written.trim_start().len();
+        let written = written.trim();
+        let path: KeyPath = steps.iter().map(|(step, _)| step.clone()).collect();
+        let mut reading = Reading::new(&text, offset);
+        let value = reading.written(written, &path);
+        for (length, (_, span)) in steps.iter().enumerate() {
+            let spot = Spot {
+                key: span.clone(),
+                value: offset..offset + written.len(),
+            };
+            reading.spots.insert(path.prefix(length + 1), spot);
+        }
+        let sound = reading.mistakes.is_empty();
+        mistakes.append(&mut reading.mistakes);
+        let spots = reading.spots;
+        let content = if steps.iter().any(|(step, _)| matches!(step, Step::Index(_))) {
+            Content::Inside { path, value }
+        } else {
+            Content::Tables(nested(path.steps(), value))
+        };
+        sound.then(|| Self {
+            rank,
+            name: text.name().to_owned(),
+            content,
+            text: Some(text),
+            spots,
+            broken_at: None,
+        })
+    }
+
+    /// Whether `place` is in its text.
+    pub fn holds(&self, place: &Place) -> bool {
+        self.text.as_ref().is_some_and(|text| Arc::ptr_eq(text, &place.text))
+    }
+
+    /// Where it says `path`.
+    pub fn place(&self, path: &KeyPath, part: Part) -> Option<Place> {
+        let spot = self.spots.get(path)?;
+        let span = match part {
+            Part::Key => spot.key.clone(),
+            Part::Value => spot.value.clone(),
+        };
+        Some(Place {
+            text: Arc::clone(self.text.as_ref()?),
+            span,
+        })
+    }
+
+    pub fn is_file(&self) -> bool {
+        matches!(self.rank, Rank::File(_))
+    }
+
+    /// Whether anything is set at `path` or below it.
+    pub fn mentions(&self, path: &KeyPath) -> bool {
+        self.spots.contains_key(path)
+    }
+
+    /// Whether its text could be read to the end.
+    pub fn is_whole(&self) -> bool {
+        self.broken_at.is_none()
+    }
+
+    /// Whether what stands at `path` was read before any error of syntax.
+    pub fn is_sound_at(&self, path: &KeyPath) -> bool {
+        let end = self.spots.get(path).map(|spot| spot.key.end.max(spot.value.end));
+        self.broken_at
+            .is_none_or(|broken_at| end.is_some_and(|end| end < broken_at))
+    }
+
+    /// Takes `extends` out of it: the value, and where it stands.
+    pub fn take_extends(&mut self) -> Option<(Value, Place)> {
+        let path = KeyPath::root().key(EXTENDS);
+        let Content::Tables(tables) = &mut self.content else {
+            return None;
+        };
+        let value = tables.remove(EXTENDS)?;
+        Some((value, self.place(&path, Part::Value)?))
+    }
+
+    /// Forgets the table at `path` and gives back what it held.
+    pub fn remove(&mut self, path: &KeyPath) -> Option<Dict> {
+        self.spots.retain(|spot, _| !spot.starts_with(path));
+        let Content::Tables(tables) = &mut self.content else {
+            return None;
+        };
+        let (last, parents) = path.steps().split_last()?;
+        let mut table = tables;
+        for step in parents {
+            let Step::Key(key) = step else { return None };
+            let Some(Value::Dict(_, inner)) = table.get_mut(key) else {
+                return None;
+            };
+            table = inner;
+        }
+        match last {
+            Step::Key(key) if matches!(table.get(key), Some(Value::Dict(..))) => table.remove(key)?.into_dict(),
+            _ => None,
+        }
+    }
+}
+
+/// No setting has more steps to it; far from what a stack can hold.
+const DEEPEST: usize = 32;
+/// The key that names the file underneath.
+const EXTENDS: &str = "extends";
+/// Environment variables that are settings start like this …
+const PREFIX: &str = "AFFECT_";
+/// … and have this between keys: `AFFECT_TRAIN__EPOCHS`.
+const SEPARATOR: &str = "__";
+
+/// Splitting `a[0].b` at brackets and dots leaves an empty part between `]` and `.`, and one after a last `]`.
+fn follows_index(path: &str, part: usize, span: &Range<usize>) -> bool {
+    let bytes = path.as_bytes();
+    let before = part > 0 && span.start.checked_sub(1).and_then(|at| bytes.get(at)) == Some(&b']');
+    before && bytes.get(span.start).is_none_or(|next| matches!(next, b'.' | b'['))
+}
+
+/// `a.b.c = value` as tables.
+pub(super) fn nested(steps: &[Step], value: Value) -> Dict {
+    let key = |step: &Step| match step {
+        Step::Key(key) => key.clone(),
+        Step::Index(index) => index.to_string(),
+    };
+    let Some((first, rest)) = steps.split_first() else {
+        return Dict::new();
+    };
+    let inner = if rest.is_empty() {
+        value
+    } else {
+        Value::from(nested(rest, value))
+    };
+    Dict::from([(key(first), inner)])
+}
+
+/// Turns TOML into Figment's values and notes the places.
+struct Reading<'a> {
+    text: &'a Text,
+    /// Where the TOML begins in the text.
+    offset: usize,
+    spots: BTreeMap<KeyPath, Spot>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(text: &'a Text, offset: usize) -> Self {
+        Self {
+            text,
+            offset,
+            spots: BTreeMap::new(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    fn shifted(&self, span: &Range<usize>) -> Range<usize> {
+        span.start + self.offset..span.end + self.offset
+    }
+
+    fn refuse(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+        let place = Place {
+            text: Arc::clone(self.text),
+            span: self.shifted(&span),
+        };
+        self.mistakes.push(Mistake::at(place, message).help(help));
+    }
+
+    fn syntax(&mut self, span: Range<usize>, message: &str) {
+        let span = visible(self.text.inner(), self.shifted(&span));
+        let place = Place {
+            text: Arc::clone(self.text),
+            span,
+        };
+        // What the parser says of anything that is no value.
+        let label = match message.strip_prefix("string values must be quoted") {
+            Some(_) if self.text.inner().get(place.span.clone()).is_none_or(str::is_empty) => "a value is missing here",
+            Some(_) => "not a value; text needs quotes",
+            None => message,
+        };
+        self.mistakes
+            .push(Mistake::at(place, "this is not valid TOML").label(label.to_owned()));
+    }
+
+    fn table(&mut self, table: &DeTable<'_>, path: &KeyPath) -> Dict {
+        let mut dict = Dict::new();
+        for (key, value) in table {
+            let name = key.get_ref();
+            let path = path.key(name);
+            let spot = Spot {
+                key: self.shifted(&key.span()),
+                value: self.shifted(&value.span()),
+            };
+            self.spots.insert(path.clone(), spot);
+            dict.insert(name.clone().into_owned(), self.value(value, &path));
+        }
+        dict
+    }
+
+    /// A value that cannot be used is refused here and becomes [`Value::from(())`], which fits everywhere.
+    fn value(&mut self, value: &Spanned<DeValue<'_>>, path: &KeyPath) -> Value {
+        match value.get_ref() {
+            DeValue::String(text) => Value::from(text.clone().into_owned()),
+            DeValue::Boolean(truth) => Value::from(*truth),
+            DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+                Ok(number) => Value::from(number),
+                Err(_) => {
+                    self.refuse(value.span(), format!("`{path}`: {digits} is too large a number"), None);
+                    nothing()
+                }
+            },
+            DeValue::Float(digits) => match digits.as_str().parse::<f64>() {
+                Ok(number) if number.is_finite() => Value::from(number),
+                _ => {
+                    self.refuse(
+                        value.span(),
+                        format!("`{path}`: expected a finite number, found {digits}"),
+                        None,
+                    );
+                    nothing()
+                }
+            },
+            DeValue::Datetime(date) => {
+                let help = format!("where it is meant as text, put it in quotes: \"{date}\"");
+                self.refuse(value.span(), format!("`{path}`: no setting is a date"), Some(help));
+                nothing()
+            }
+            DeValue::Array(items) => {
+                let mut values = Vec::with_capacity(items.len());
+                for (index, item) in items.iter().enumerate() {
+                    let path = path.index(index);
+                    let span = self.shifted(&item.span());
+                    self.spots.insert(
+                        path.clone(),
+                        Spot {
+                            key: span.clone(),
+                            value: span,
+                        },
+                    );
+                    values.push(self.value(item, &path));
+                }
+                Value::from(values)
+            }
+            DeValue::Table(table) => Value::from(self.table(table, path)),
+        }
+    }
+
+    /// The right side of an assignment: TOML where it is TOML, else text. What opens a bracket or a quote is meant as TOML.
+    fn written(&mut self, written: &str, path: &KeyPath) -> Value {
+        let (value, errors) = DeValue::parse_recoverable(written);
+        match errors.first() {
+            None if !written.is_empty() => self.value(&value, path),
+            Some(error) if written.starts_with(['[', '{', '"', '\'']) => {
+                let span = error.span().unwrap_or(0..written.len());
+                self.syntax(span, error.message());
+                nothing()
+            }
+            _ => Value::from(written.to_owned()),
+        }
+    }
+}
+
+/// At the end of a text there is nothing to point at: its last character is shown instead.
+fn visible(text: &str, span: Range<usize>) -> Range<usize> {
+    if span.start < text.len() {
+        return span;
+    }
+    let written = text.trim_end();
+    let last = written.chars().next_back().map_or(0, char::len_utf8);
+    written.len() - last..written.len()
+}
+
+/// Stands for a value that was refused already.
+fn nothing() -> Value {
+    Value::from(figment::value::Empty::Unit)
+}

@@ -1,0 +1,306 @@
+//! What single settings cannot say: whether they make sense together.
+//!
+//! Each rule looks at the tables that could be read, so that a mistake in one table does not hide those in another. Rules that
+//! need the data or the shapes of the network belong to the parts that know them.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::dataset::{DatasetSpec, SplitSpec};
+use crate::evaluate::EvaluateSpec;
+use crate::features::Recipe;
+use crate::nn::NetworkSpec;
+use crate::nn::spec::{Conv2dSpec, LayerSpec, NamedPadding, Padding, Pair};
+use crate::train::{LossSpec, TrainSpec};
+
+use super::About;
+use super::check::{At, Finding};
+use super::merge::Merged;
+use super::path::KeyPath;
+use super::task;
+
+/// The tables of an experiment that could be read.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    about: Option<About>,
+    dataset: Option<DatasetSpec>,
+    features: Option<Recipe>,
+    model: Option<NetworkSpec>,
+    loss: Option<LossSpec>,
+    train: Option<TrainSpec>,
+    evaluate: Option<EvaluateSpec>,
+}
+
+impl Parts {
+    /// The tables in which nothing was found wrong.
+    pub fn sound(merged: &Merged, found: &[Finding]) -> Self {
+        Self {
+            about: sound(merged, found, "experiment"),
+            dataset: sound(merged, found, "dataset"),
+            features: sound(merged, found, "features"),
+            model: sound(merged, found, "model"),
+            loss: sound(merged, found, "loss"),
+            train: sound(merged, found, "train"),
+            evaluate: sound(merged, found, "evaluate"),
+        }
+    }
+}
+
+fn sound<T: DeserializeOwned>(merged: &Merged, found: &[Finding], table: &str) -> Option<T> {
+    let path = KeyPath::root().key(table);
+    let is_sound = !found.iter().any(|finding| finding.path.starts_with(&path));
+    if is_sound {
+        merged.figment.extract_inner(table).ok()
+    } else {
+        None
+    }
+}
+
+/// All that does not make sense.
+pub(super) fn check(parts: &Parts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let Some(about) = &parts.about {
+        check_about(about, &mut found);
+    }
+    if let Some(dataset) = &parts.dataset {
+        check_dataset(dataset, &mut found);
+        found.extend(task::check(
+            dataset,
+            parts.loss.as_ref(),
+            parts.train.as_ref(),
+            parts.evaluate.as_ref(),
+        ));
+    }
+    match &parts.features {
+        Some(Recipe::Mel(recipe)) => check_mel(recipe, &mut found),
+        None => {}
+    }
+    for (index, layer) in parts.model.iter().flat_map(|model| &model.layers).enumerate() {
+        if let LayerSpec::Conv2d(conv) = layer {
+            let path = KeyPath::parse("model.layers").index(index).key("conv2d");
+            check_same_padding(conv, &path, &mut found);
+        }
+    }
+    if let Some(baselines) = parts.evaluate.as_ref().and_then(|evaluate| evaluate.baselines.as_ref()) {
+        no_duplicates("evaluate.baselines", baselines.iter().map(name), &mut found);
+    }
+    found
+}
+
+fn at(path: &str, message: impl Into<String>) -> Finding {
+    Finding::new(KeyPath::parse(path), At::Value, message)
+}
+
+/// What a choice is called in the file; of a tagged table, its kind.
+pub(super) fn name<T: Serialize>(choice: &T) -> String {
+    let written = serde_json::to_value(choice).unwrap_or_default();
+    let text = written.get("kind").unwrap_or(&written).as_str();
+    text.unwrap_or_default().to_owned()
+}
+
+fn check_about(about: &About, found: &mut Vec<Finding>) {
+    let name = &about.name;
+    let starts_well = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let goes_on_well = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    if !starts_well || !name.chars().all(goes_on_well) {
+        let finding = at("experiment.name", format!("`{name}` cannot be the name of an experiment"))
+            .label("not a name for a folder".to_owned())
+            .help("use letters, digits, `-`, `_` and `.`, a letter or digit first; without `experiment.name`, it is the file's name".to_owned());
+        found.push(finding);
+    }
+    for (index, tag) in about.tags.iter().enumerate() {
+        if tag.trim().is_empty() || tag.trim() != tag || tag.contains([',', '\n', '\r']) {
+            let finding = at(&format!("experiment.tags[{index}]"), format!("{tag:?} cannot be a tag"))
+                .help("tags have no commas, no line breaks and no spaces at their ends".to_owned());
+            found.push(finding);
+        }
+    }
+    no_duplicates("experiment.tags", &about.tags, found);
+}
+
+/// `list`: an array of names.
+fn no_duplicates<T: Display>(list: &str, names: impl IntoIterator<Item = T>, found: &mut Vec<Finding>) {
+    let mut seen = BTreeSet::new();
+    for (index, name) in names.into_iter().enumerate() {
+        let name = name.to_string();
+        if seen.contains(&name) {
+            found.push(at(
+                &format!("{list}[{index}]"),
+                format!("`{name}` stands twice in `{list}`"),
+            ));
+        }
+        seen.insert(name);
+    }
+}
+
+fn check_dataset(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
+    check_split(dataset, found);
+    let targets: Vec<String> = match dataset {
+        DatasetSpec::Table(table) => {
+            if table.label.is_some() && !table.targets.is_empty() {
+                let finding = at("dataset.label", "`dataset` has both `targets` and `label`")
+                    .help("give `targets` to predict numbers, or `label` to predict classes".to_owned());
+                found.push(finding);
+            } else if table.label.is_none() && table.targets.is_empty() {
+                let finding = Finding::new(
+                    KeyPath::parse("dataset.targets"),
+                    At::Missing,
+                    "`dataset` has neither `targets` nor `label`",
+                )
+                .label("what is to be predicted?".to_owned())
+                .help("give `targets` (columns of numbers) or `label` (a column of classes)".to_owned());
+                found.push(finding);
+            }
+            table.targets.clone()
+        }
+        DatasetSpec::DeamStatic(deam) => deam_targets(&deam.targets, found),
+        DatasetSpec::Synthetic(synthetic) => deam_targets(&synthetic.targets, found),
+    };
+    no_duplicates("dataset.targets", targets, found);
+}
+
+fn deam_targets(targets: &[crate::dataset::spec::DeamTarget], found: &mut Vec<Finding>) -> Vec<String> {
+    if targets.is_empty() {
+        let finding = at("dataset.targets", "`dataset.targets` is empty").label("what is to be predicted?".to_owned());
+        found.push(finding);
+    }
+    targets.iter().map(|target| name(target)).collect()
+}
+
+/// How far the sum of the fractions may be from 1: three thirds with six digits pass.
+const SUM_TOLERANCE: f64 = 1e-5;
+
+fn check_split(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
+    match dataset.split() {
+        SplitSpec::Random { fractions, .. } => {
+            let sum: f64 = fractions.iter().sum();
+            for (index, fraction) in fractions.iter().enumerate() {
+                if *fraction <= 0.0 {
+                    let side = ["train", "val", "test"].get(index).unwrap_or(&"");
+                    let finding = at(
+                        &format!("dataset.split.fractions[{index}]"),
+                        format!("the share of {side} is {fraction}"),
+                    )
+                    .label("must be above 0".to_owned());
+                    found.push(finding);
+                }
+            }
+            if (sum - 1.0).abs() > SUM_TOLERANCE {
+                let finding = at("dataset.split.fractions", "`dataset.split.fractions` must sum to 1")
+                    .label(format!("sums to {}", rounded(sum)))
+                    .help("the shares of train, val and test, such as [0.8, 0.1, 0.1]".to_owned());
+                found.push(finding);
+            }
+        }
+        SplitSpec::Column => match dataset {
+            DatasetSpec::Table(table) if table.split_column.is_some() => {}
+            DatasetSpec::Table(_) => {
+                let finding = at("dataset.split.kind", "a split by column needs `dataset.split_column`")
+                    .help("name the column that says train, val or test".to_owned());
+                found.push(finding);
+            }
+            DatasetSpec::DeamStatic(_) | DatasetSpec::Synthetic(_) => {
+                found.push(at(
+                    "dataset.split.kind",
+                    "only datasets of kind = \"table\" can be split by a column",
+                ));
+            }
+        },
+        SplitSpec::KFold { folds, fold, .. } => {
+            if fold >= folds {
+                let finding = at("dataset.split.fold", format!("there is no fold {fold}"))
+                    .label(format!("{folds} folds are numbered 0 to {}", folds.saturating_sub(1)));
+                found.push(finding);
+            }
+        }
+        SplitSpec::LeaveOneGroupOut { validation, .. } => {
+            if *validation <= 0.0 || *validation >= 1.0 {
+                let finding = at(
+                    "dataset.split.validation",
+                    format!("the share that validates is {validation}"),
+                )
+                .label("must be above 0 and below 1".to_owned());
+                found.push(finding);
+            }
+        }
+        SplitSpec::Official => {}
+    }
+}
+
+/// Six digits at most.
+fn rounded(number: f64) -> f64 {
+    (number * 1e6).round() / 1e6
+}
+
+fn check_mel(recipe: &crate::features::recipe::MelRecipe, found: &mut Vec<Finding>) {
+    let nyquist = f64::from(recipe.sample_rate) / 2.0;
+    if recipe.n_fft % 2 == 1 {
+        found.push(at(
+            "features.n_fft",
+            format!("`features.n_fft` must be even, not {}", recipe.n_fft),
+        ));
+    }
+    if let Some(win_length) = recipe.win_length.filter(|length| *length > recipe.n_fft) {
+        let finding = at(
+            "features.win_length",
+            format!("the window of {win_length} samples is longer than the transform"),
+        )
+        .label(format!("must be at most `features.n_fft`, which is {}", recipe.n_fft));
+        found.push(finding);
+    }
+    if let Some(fmax) = recipe.fmax.filter(|fmax| *fmax > nyquist) {
+        let finding = at(
+            "features.fmax",
+            format!("`features.fmax` is {fmax} Hz, above half of the sample rate"),
+        )
+        .label(format!("must be at most {nyquist}"))
+        .help(format!("`features.sample_rate` is {} Hz", recipe.sample_rate));
+        found.push(finding);
+    }
+    let fmax = recipe.fmax.unwrap_or(nyquist);
+    if recipe.fmin >= fmax {
+        let (path, label) = match recipe.fmax {
+            Some(_) => (
+                "features.fmax",
+                format!("must be above `features.fmin`, which is {}", recipe.fmin),
+            ),
+            None => (
+                "features.fmin",
+                format!("must be below half of the sample rate, {nyquist}"),
+            ),
+        };
+        found.push(at(path, format!("no frequencies between {} and {fmax} Hz", recipe.fmin)).label(label));
+    }
+}
+
+fn check_same_padding(conv: &Conv2dSpec, path: &KeyPath, found: &mut Vec<Finding>) {
+    if conv.padding != Padding::Named(NamedPadding::Same) {
+        return;
+    }
+    let is_even = |size: usize| size % 2 == 0;
+    let (rows, columns) = conv.kernel.get();
+    let help = "give `padding` as a number, or as [rows, columns]".to_owned();
+    if is_even(rows) || is_even(columns) {
+        let finding = Finding::new(
+            path.key("kernel"),
+            At::Value,
+            "padding = \"same\" (the default) needs an odd kernel",
+        )
+        .label("must be odd".to_owned())
+        .help(help.clone());
+        found.push(finding);
+    }
+    if conv.stride != Pair::Both(1) && conv.stride != Pair::Each([1, 1]) {
+        let finding = Finding::new(
+            path.key("stride"),
+            At::Value,
+            "padding = \"same\" (the default) needs a stride of 1",
+        )
+        .label("must be 1".to_owned())
+        .help(help);
+        found.push(finding);
+    }
+}
