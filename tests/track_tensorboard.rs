@@ -2,29 +2,14 @@
 //! scripts/reference/requirements.txt.
 #![allow(clippy::disallowed_methods)]
 
+mod track_support;
+
 use std::path::Path;
 use std::process::Command;
 
-use affect::track::{Circumstances, MetricRow, Provenance, Recorder, RunDir, RunHeader, Status};
+use affect::track::{MetricRow, Recorder, RunDir, Status};
 use serde_json::{Value, json};
-
-fn header() -> RunHeader {
-    RunHeader {
-        config_toml: "[optimizer]\nlearning_rate = 0.001\nkind = 'a|b'\n".to_string(),
-        config_hash: "c".to_string(),
-        tags: Vec::new(),
-        parent_id: None,
-        provenance: Provenance::collect(Circumstances {
-            folder: Path::new("/nonexistent"),
-            command_line: Vec::new(),
-            seed: 1,
-            device: "cpu".to_string(),
-            threads: 1,
-            data_fingerprint: String::new(),
-            feature_key: String::new(),
-        }),
-    }
-}
+use track_support::header;
 
 fn row(split: &str, name: &str, step: u64, value: f64) -> MetricRow {
     MetricRow {
@@ -71,17 +56,45 @@ fn scalars_texts_and_images_come_back_with_their_steps() {
     assert_eq!(finished.complaints, Vec::<String>::new());
 
     let Some(found) = read(runs.path()) else { return };
-    let (run, train, val) = (&found[&name], &found[format!("{name}/train")], &found[format!("{name}/val")]);
+    let (run, train, val) = (
+        &found[&name],
+        &found[format!("{name}/train")],
+        &found[format!("{name}/val")],
+    );
     assert_eq!(found.as_object().unwrap().len(), 3, "{found}");
-    let curve = |factor: f32| json!([[10, factor / 10.0, 1_700_000_010.0], [20, factor / 20.0, 1_700_000_020.0]]);
+    let curve = |factor: f32| {
+        json!([
+            [10, factor / 10.0, 1_700_000_010.0],
+            [20, factor / 20.0, 1_700_000_020.0]
+        ])
+    };
     assert_eq!(train["scalars"]["loss"], curve(1.0));
-    assert_eq!(val["scalars"]["loss"], curve(2.0), "the same tag, so both curves are in one chart");
-    assert_eq!(val["scalars"]["mae/valence"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        val["scalars"]["loss"],
+        curve(2.0),
+        "the same tag, so both curves are in one chart"
+    );
+    assert_eq!(
+        val["scalars"]["mae/valence"][1],
+        json!([20, null, 1_700_000_020.0]),
+        "NaN"
+    );
     assert_eq!(run["scalars"]["learning_rate"][1][0], 20);
     let text = &run["text"]["settings"][0];
     assert_eq!(text["step"], 0);
-    assert!(text["text"][0].as_str().unwrap().contains("| optimizer.learning_rate | 0.001 |"), "{text}");
-    assert!(run["text"]["experiment.toml"][0]["text"][0].as_str().unwrap().contains("    [optimizer]"));
+    assert!(
+        text["text"][0]
+            .as_str()
+            .unwrap()
+            .contains("| optimizer.learning_rate | 0.001 |"),
+        "{text}"
+    );
+    assert!(
+        run["text"]["experiment.toml"][0]["text"][0]
+            .as_str()
+            .unwrap()
+            .contains("    [optimizer]")
+    );
     let image = json!({"step": 20, "header": [3, 2], "size": [3, 2], "mode": "RGB", "corner": [255, 0, 0]});
     assert_eq!(run["images"]["scatter"], json!([image]));
 }
@@ -105,8 +118,15 @@ fn a_resumed_run_shows_no_step_twice() {
     let Some(found) = read(runs.path()) else { return };
     let points = |split: &str| -> Vec<(i64, f64)> {
         let points = found[format!("{name}/{split}")]["scalars"]["loss"].as_array().unwrap();
-        points.iter().map(|point| (point[0].as_i64().unwrap(), point[1].as_f64().unwrap())).collect()
+        points
+            .iter()
+            .map(|point| (point[0].as_i64().unwrap(), point[1].as_f64().unwrap()))
+            .collect()
     };
     assert_eq!(points("train"), [(10, 1.0), (20, 1.0), (30, 0.5), (40, 0.5)]);
-    assert_eq!(points("val"), [(10, 1.0), (20, 1.0)], "step 30 was taken back and not done again");
+    assert_eq!(
+        points("val"),
+        [(10, 1.0), (20, 1.0)],
+        "step 30 was taken back and not done again"
+    );
 }

@@ -8,11 +8,17 @@ is dropped by TensorBoard's accumulator itself.
 
 import io
 import json
+import math
 import sys
 
 from PIL import Image
 from tensorboard.backend.event_processing import event_multiplexer
 from tensorboard.util import tensor_util
+
+
+def point(event):
+    # JSON has no NaN.
+    return [event.step, None if math.isnan(event.value) else event.value, event.wall_time]
 
 
 def picture(event):
@@ -41,7 +47,7 @@ def main(folder):
         plugin = multiplexer.PluginRunToTagToContent("text").get(run, {})
         found[run] = {
             "scalars": {
-                tag: [[event.step, event.value, event.wall_time] for event in multiplexer.Scalars(run, tag)]
+                tag: [point(event) for event in multiplexer.Scalars(run, tag)]
                 for tag in tags["scalars"]
             },
             "text": {tag: [text(event) for event in multiplexer.Tensors(run, tag)] for tag in plugin},

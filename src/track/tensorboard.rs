@@ -291,6 +291,7 @@ mod tests {
         board.image("scatter", 1, 0.0, (2, 3), &[0; 17]);
         board.image("empty", 1, 0.0, (0, 3), &[]);
         board.image("good", 1, 0.0, (2, 3), &[0; 18]);
+        board.flush();
         assert_eq!(board.complaints().len(), 2, "{:?}", board.complaints());
     }
 }
