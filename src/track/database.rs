@@ -9,14 +9,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::process::Process;
 use super::rows::{ArtifactRow, BaselineRow, MetricRow, ParamRow, ResultRow, Status};
-use super::run_dir::RunDir;
-use super::store::{self, Replay};
 use super::{Error, connection, resolve, time};
 
 /// How long a command waits for a database that others write to.
@@ -26,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Database {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
-    runs: PathBuf,
+    pub(super) runs: PathBuf,
 }
 
 /// Which runs are asked for. The default is all of them.
@@ -249,78 +246,6 @@ impl Database {
             })
     }
 
-    /// Gives every run that says "running", and whose process is gone, its true status.
-    fn correct_the_dead(&self) -> Result<(), Error> {
-        let dead = self.dead_runs()?;
-        if dead.is_empty() {
-            return Ok(());
-        }
-        let transaction = rusqlite::Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
-            .map_err(self.at("write"))?;
-        for (id, experiment, heartbeat) in dead {
-            let dir = RunDir::open(&self.runs.join(&experiment).join(&id)).ok();
-            self.correct(&id, &heartbeat, dir.as_ref()).map_err(self.at("write"))?;
-        }
-        transaction.commit().map_err(self.at("write"))
-    }
-
-    /// Id, experiment and last heartbeat of the runs whose process is gone.
-    fn dead_runs(&self) -> Result<Vec<(String, String, Option<String>)>, Error> {
-        let now = Timestamp::now();
-        let mut running = self
-            .connection
-            .prepare_cached(
-                "SELECT id, experiment, heartbeat_at, pid, pid_started, pid_namespace, boot_id, host FROM runs
-                 WHERE status = 'running'",
-            )
-            .map_err(self.at("read"))?;
-        let rows = running
-            .query_map([], |row| {
-                let process = Process {
-                    pid: row.get::<_, Option<u32>>(3)?.unwrap_or(0),
-                    pid_started: row
-                        .get::<_, Option<i64>>(4)?
-                        .and_then(|started| u64::try_from(started).ok()),
-                    pid_namespace: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
-                    boot_id: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
-                    host: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
-                };
-                let alive = process.is_alive(moment(row, 2)?, now);
-                Ok((alive, (row.get(0)?, row.get(1)?, row.get(2)?)))
-            })
-            .map_err(self.at("read"))?;
-        let mut dead = Vec::new();
-        for row in rows {
-            let (alive, run) = row.map_err(self.at("read"))?;
-            if !alive {
-                dead.push(run);
-            }
-        }
-        Ok(dead)
-    }
-
-    /// The log knows more than the database of a process that was killed, and may even know that the run ended well.
-    fn correct(&self, id: &str, heartbeat: &Option<String>, dir: Option<&RunDir>) -> rusqlite::Result<()> {
-        let same: bool = self.connection.query_row(
-            "SELECT count(*) FROM runs WHERE id = ?1 AND status = 'running' AND heartbeat_at IS ?2",
-            params![id, heartbeat],
-            |row| row.get(0),
-        )?;
-        if !same {
-            return Ok(());
-        }
-        let last = match dir.map(|dir| store::replay(&self.connection, dir)).transpose()? {
-            Some(Replay::Done { last }) => Some(time::text(last)),
-            Some(Replay::NoLog) | None => None,
-        };
-        self.connection.execute(
-            "UPDATE runs SET status = 'interrupted', finished_at = coalesce(?2, heartbeat_at, started_at, created_at)
-             WHERE id = ?1 AND status = 'running'",
-            params![id, last],
-        )?;
-        Ok(())
-    }
-
     fn summaries(&self, conditions: &str, values: &[&dyn ToSql]) -> Result<Vec<RunSummary>, Error> {
         let read = || -> rusqlite::Result<Vec<RunSummary>> {
             let mut runs = self.connection.prepare(&format!(
@@ -425,7 +350,7 @@ fn count(row: &Row, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(value).map_err(|_| unreadable(column, format!("{value} is no count")))
 }
 
-fn moment(row: &Row, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn moment(row: &Row, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     let text: Option<String> = row.get(column)?;
     text.map(|text| {
         text.parse()

@@ -10,6 +10,7 @@ mod artifacts;
 mod connection;
 mod database;
 mod error;
+mod liveness;
 mod log;
 mod params;
 mod predictions;

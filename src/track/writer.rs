@@ -30,8 +30,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 const LARGEST_BACKLOG: usize = 200_000;
 /// So many rows are written without waiting for more.
 const LARGEST_BATCH: usize = 5_000;
-/// How long the end of a run waits for the database.
+/// How long the end of a run waits for a database that others hold, and for one that fails otherwise.
 const LAST_PATIENCE: Duration = Duration::from_secs(30);
+const LAST_ATTEMPTS: Duration = Duration::from_secs(2);
 
 /// What the recorder sends.
 pub(super) enum Message {
@@ -117,8 +118,17 @@ impl Writer {
         })));
         self.log.flush();
         self.log.sync();
-        let deadline = Instant::now() + LAST_PATIENCE;
-        while !self.sink.flush(&self.dir) && Instant::now() < deadline {
+        let begin = Instant::now();
+        while !self.sink.flush(&self.dir) {
+            // A flush that found the database busy keeps its connection.
+            let patience = if self.sink.connection.is_some() {
+                LAST_PATIENCE
+            } else {
+                LAST_ATTEMPTS
+            };
+            if begin.elapsed() > patience {
+                break;
+            }
             std::thread::sleep(FIRST_PAUSE);
         }
         complaints.extend(self.board.complaints());
