@@ -58,7 +58,7 @@ fn boot_id() -> String {
         .unwrap_or_default()
 }
 
-/// "pid:[4026531836]": a container has its own.
+/// `pid:[4026531836]`: a container has its own.
 fn pid_namespace() -> String {
     std::fs::read_link("/proc/self/ns/pid")
         .map(|link| link.to_string_lossy().into_owned())
