@@ -6,7 +6,7 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
-use affect::report::{RunReport, plots};
+use affect::report::{RunReport, html, plots};
 
 fn folder(name: &str) -> (PathBuf, Option<tempfile::TempDir>) {
     match std::env::var_os("AFFECT_REPORT_DIR") {
@@ -24,13 +24,25 @@ fn written(name: &str, report: &RunReport) -> Vec<String> {
     for figure in &figures {
         figure.write(&folder.join("plots")).unwrap();
     }
+    let page = folder.join("report.html");
+    affect::files::write_whole(&page, html(report, &figures).as_bytes()).unwrap();
     figures.into_iter().map(|figure| figure.name).collect()
 }
 
 #[test]
 fn a_regression_run() {
     let names = written("regression", &report::regression(180, &["valence", "arousal"], 30));
-    assert_eq!(names, ["baselines", "predicted-true", "valence-arousal", "loss", "mae", "learning-rate"]);
+    assert_eq!(
+        names,
+        [
+            "baselines",
+            "predicted-true",
+            "valence-arousal",
+            "loss",
+            "mae",
+            "learning-rate"
+        ]
+    );
 }
 
 #[test]
@@ -41,7 +53,9 @@ fn a_classification_run() {
 
 #[test]
 fn many_of_everything() {
-    let targets: Vec<String> = (0..12).map(|index| format!("rating_of_induced_emotion_{index}_on_a_scale_from_1_to_9")).collect();
+    let targets: Vec<String> = (0..12)
+        .map(|index| format!("rating_of_induced_emotion_{index}_on_a_scale_from_1_to_9"))
+        .collect();
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
     written("many-targets", &report::regression(10_000, &targets, 200));
     written("many-points", &report::regression(10_000, &["valence", "arousal"], 200));

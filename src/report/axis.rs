@@ -19,9 +19,26 @@ pub(super) fn drawable(value: f64) -> bool {
 
 /// How values are spread over the axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scale {
+pub(super) enum Scale {
     Linear,
     Logarithmic,
+}
+
+impl Scale {
+    /// Logarithmic where the values are all above zero and span more than `factor`.
+    pub fn suited(values: impl IntoIterator<Item = f64>, factor: f64) -> Self {
+        let (low, high) = values
+            .into_iter()
+            .filter(|&value| drawable(value))
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                (low.min(value), high.max(value))
+            });
+        if low > 1e-100 && high / low > factor {
+            Self::Logarithmic
+        } else {
+            Self::Linear
+        }
+    }
 }
 
 /// A labelled position.
@@ -79,7 +96,9 @@ impl Axis {
         let (low, high) = values
             .into_iter()
             .filter(|value| (1e-100..=HUGE).contains(value))
-            .fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
+            .fold((f64::INFINITY, 0.0_f64), |(low, high), value| {
+                (low.min(value), high.max(value))
+            });
         let (low, high) = if low > high { (0.1, 10.0) } else { (low, high) };
         let air = (high / low).powf(0.05).max(1.25);
         let (low, high) = (low / air, high * air);
@@ -91,15 +110,11 @@ impl Axis {
         }
     }
 
-    /// Linear, unless the values are all above zero and span more than a factor of 30.
-    pub fn suited(values: &[f64], ticks: usize) -> Self {
-        let drawable: Vec<f64> = values.iter().copied().filter(|&value| drawable(value)).collect();
-        let low = drawable.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = drawable.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if low > 1e-100 && high / low > 30.0 {
-            Self::logarithmic(drawable, ticks)
-        } else {
-            Self::around(drawable, ticks)
+    /// Logarithmic or linear, as `scale` says.
+    pub fn scaled(scale: Scale, values: impl IntoIterator<Item = f64>, ticks: usize) -> Self {
+        match scale {
+            Scale::Linear => Self::around(values, ticks),
+            Scale::Logarithmic => Self::logarithmic(values, ticks),
         }
     }
 
@@ -117,10 +132,6 @@ impl Axis {
         self.scale == Scale::Logarithmic
     }
 
-    pub fn ticks(&self) -> &[Tick] {
-        &self.ticks
-    }
-
     pub fn low(&self) -> f64 {
         self.low
     }
@@ -135,7 +146,11 @@ impl Axis {
             Scale::Linear => (value - self.low) / (self.high - self.low),
             Scale::Logarithmic => (value / self.low).ln() / (self.high / self.low).ln(),
         };
-        if position.is_nan() { 0.0 } else { position.clamp(0.0, 1.0) }
+        if position.is_nan() {
+            0.0
+        } else {
+            position.clamp(0.0, 1.0)
+        }
     }
 
     /// The axis with so few ticks that labels written side by side over `length` pixels don't touch.
@@ -223,7 +238,11 @@ pub(super) fn extent(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
         return (-0.5, 0.5);
     }
     if high - low <= 1e-9 * magnitude {
-        let half = if magnitude < 1.0 { 0.1 * magnitude } else { 0.05 * magnitude };
+        let half = if magnitude < 1.0 {
+            0.1 * magnitude
+        } else {
+            0.05 * magnitude
+        };
         return (low - half, high + half);
     }
     (low, high)
@@ -266,26 +285,24 @@ fn logarithmic_ticks(low: f64, high: f64, count: usize) -> Vec<Tick> {
         let stride = tens.len().div_ceil(count.max(2));
         tens.into_iter().step_by(stride).collect()
     } else {
-        let factors: &[f64] = if high / low > 8.0 { &[1.0, 2.0, 5.0] } else { &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0] };
+        let factors: &[f64] = if high / low > 8.0 {
+            &[1.0, 2.0, 5.0]
+        } else {
+            &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0]
+        };
         (first..=last)
             .flat_map(|power| factors.iter().map(move |factor| factor * 10_f64.powi(power)))
             .filter(within)
             .collect()
     };
-    chosen
-        .into_iter()
-        .map(|at| Tick {
-            at,
-            label: plain(at),
-        })
-        .collect()
+    chosen.into_iter().map(|at| Tick { at, label: plain(at) }).collect()
 }
 
 fn tick_label(at: f64, step: f64, magnitude: f64) -> String {
     let decimals = (-step.log10()).ceil().max(0.0) as usize;
     let text = if at == 0.0 {
         "0".to_owned()
-    } else if magnitude >= 1e6 || decimals > 5 {
+    } else if magnitude >= 1e6 || magnitude < 5e-3 || decimals > 5 {
         let digits = (magnitude / step).log10().ceil().clamp(0.0, 6.0) as usize;
         let text = format!("{at:.digits$e}");
         match text.split_once('e') {
@@ -323,14 +340,18 @@ mod tests {
     use super::*;
 
     fn labels(axis: &Axis) -> Vec<&str> {
-        axis.ticks().iter().map(|tick| tick.label.as_str()).collect()
+        axis.ticks.iter().map(|tick| tick.label.as_str()).collect()
     }
 
     #[test]
     fn ticks_are_round() {
         assert_eq!(labels(&Axis::linear(-1.0, 1.0, 5)), ["−1.0", "−0.5", "0", "0.5", "1.0"]);
         assert_eq!(labels(&Axis::linear(0.0, 0.06, 4)), ["0", "0.02", "0.04", "0.06"]);
-        assert_eq!(labels(&Axis::whole(1, 30, 6)), ["5", "10", "15", "20", "25", "30"]);
+        assert_eq!(
+            labels(&Axis::linear(9e-4, 1.1e-3, 4)),
+            ["9e−4", "9.5e−4", "1e−3", "1.05e−3", "1.1e−3"]
+        );
+        assert_eq!(labels(&Axis::whole(1, 30, 7)), ["5", "10", "15", "20", "25", "30"]);
         assert_eq!(labels(&Axis::whole(1, 1, 6)), ["1"]);
         assert_eq!(labels(&Axis::whole(1, 4, 6)), ["1", "2", "3", "4"]);
         assert_eq!(labels(&Axis::logarithmic([1e-5, 1e-3], 5)), ["1e−5", "1e−4", "0.001"]);
@@ -348,16 +369,18 @@ mod tests {
     #[test]
     fn labels_side_by_side_do_not_touch() {
         let axis = Axis::linear(1000.0, 90000.0, 10).thinned(60.0, 10.0);
-        assert!(axis.ticks().len() <= 2, "{axis:?}");
+        assert!(axis.ticks.len() <= 2, "{axis:?}");
     }
 
     proptest! {
         #[test]
         fn any_values_give_a_sane_axis(values in prop::collection::vec(any::<f64>(), 0..5), count in 0_usize..12) {
-            for axis in [Axis::around(values.clone(), count), Axis::logarithmic(values.clone(), count), Axis::suited(&values, count)] {
+            let suited = Scale::suited(values.clone(), 30.0);
+            for scale in [Scale::Linear, Scale::Logarithmic, suited] {
+                let axis = Axis::scaled(scale, values.clone(), count);
                 prop_assert!(axis.low().is_finite() && axis.high().is_finite() && axis.low() < axis.high(), "{axis:?}");
-                prop_assert!(axis.ticks().len() <= 14, "{axis:?}");
-                prop_assert!(axis.ticks().windows(2).all(|pair| pair[0].at < pair[1].at), "{axis:?}");
+                prop_assert!(axis.ticks.len() <= 14, "{axis:?}");
+                prop_assert!(axis.ticks.windows(2).all(|pair| pair[0].at < pair[1].at), "{axis:?}");
                 for value in &values {
                     prop_assert!((0.0..=1.0).contains(&axis.position(*value)));
                 }

@@ -175,7 +175,9 @@ impl Look {
             Turn::Level => font,
             Turn::Up => font.transform(FontTransform::Rotate270),
         };
-        TextStyle::from(font).color(&self.color).pos(Pos::new(self.horizontal, self.vertical))
+        TextStyle::from(font)
+            .color(&self.color)
+            .pos(Pos::new(self.horizontal, self.vertical))
     }
 }
 
@@ -217,7 +219,21 @@ pub(super) struct Labels<'t> {
 
 /// Pixels between the end of a tick and its label, and the tick's length.
 const TICK: f64 = 3.0;
-const TITLE_HEIGHT: f64 = 17.0;
+/// The height that ticks and their labels take below a plot.
+pub(super) const BELOW: f64 = 2.0 * TICK + SMALL + 3.0;
+/// The height (or width, on the left) that an axis's name takes beyond the tick labels.
+pub(super) const NAME: f64 = LABEL + 7.0;
+/// The height that the figure's title takes.
+pub(super) const TITLE_BLOCK: f64 = 28.0;
+/// The height of one row of the legend.
+pub(super) const LEGEND_ROW: f64 = 17.0;
+/// The height that a panel's title takes.
+pub(super) const HEADING: f64 = 17.0;
+
+/// The width that ticks and their labels take on the left of a plot.
+pub(super) fn tick_room(y: &Axis) -> f64 {
+    2.0 * TICK + y.widest_label(SMALL) + 2.0
+}
 
 /// Draws a sheet of `width` by `height` pixels; gives the SVG, its text still as text.
 pub(super) fn draw(
@@ -276,7 +292,10 @@ impl Canvas<'_> {
 
     pub fn frame(&self, rect: Rect, stroke: Stroke) -> Result<(), DrawError> {
         let (left, top, right, bottom) = (rect.left, rect.top, rect.right(), rect.bottom());
-        self.line(&[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], stroke)
+        self.line(
+            &[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)],
+            stroke,
+        )
     }
 
     pub fn disc(&self, centre: Point, radius: f64, fill: RGBColor, opacity: f64) -> Result<(), DrawError> {
@@ -346,29 +365,15 @@ impl Canvas<'_> {
     /// The figure's title in the upper left corner, over the whole width; gives the height that it takes.
     pub fn title(&self, title: &str) -> Result<f64, DrawError> {
         let look = Look::new(TITLE).bold();
-        self.text_within(title, (8.0, 14.0), look, self.width - 16.0)?;
-        Ok(24.0)
+        self.text_within(title, (8.0, 15.0), look, self.width - 16.0)?;
+        Ok(TITLE_BLOCK)
     }
 
-    /// Axes with labels inside `rect`; the room for the tick labels is measured.
-    pub fn axes(&self, rect: Rect, x: Axis, y: Axis, labels: &Labels<'_>) -> Result<Plot, DrawError> {
-        let title = if labels.title.is_some() { TITLE_HEIGHT } else { 4.0 };
-        let below = 2.0 * TICK + SMALL + 4.0 + if labels.x.is_some() { LABEL + 5.0 } else { 0.0 };
-        let beside = 2.0 * TICK + y.widest_label(SMALL) + if labels.y.is_some() { LABEL + 8.0 } else { 4.0 };
-        let inner = Rect {
-            left: rect.left + beside,
-            top: rect.top + title,
-            width: (rect.width - beside - 8.0).max(10.0),
-            height: (rect.height - title - below).max(10.0),
-        };
-        self.axes_around(inner, x, y, labels)
-    }
-
-    /// Axes with labels whose inner rectangle is `inner`.
-    pub fn axes_around(&self, inner: Rect, x: Axis, y: Axis, labels: &Labels<'_>) -> Result<Plot, DrawError> {
+    /// Axes with labels around `inner`, which tick labels and names surround: see [`tick_room`], [`BELOW`] and [`NAME`].
+    pub fn axes(&self, inner: Rect, x: Axis, y: Axis, labels: &Labels<'_>) -> Result<Plot, DrawError> {
         let x = x.thinned(inner.width, SMALL);
         let above = 8.0_f64.min(inner.top);
-        let below = (self.height - inner.bottom()).min(2.0 * TICK + SMALL + LABEL + 9.0);
+        let below = (self.height - inner.bottom()).clamp(0.0, BELOW);
         let area = self.area.clone().shrink(
             on_grid((0.0, inner.top - above)),
             (units(self.width), units(above + inner.height + below)),
@@ -401,43 +406,74 @@ impl Canvas<'_> {
             self.text_within(title, (rect.left, rect.top - 9.0), look, rect.width)?;
         }
         if let Some(label) = labels.x {
-            let at = (
-                rect.left + rect.width / 2.0,
-                rect.bottom() + 2.0 * TICK + SMALL + 5.0 + LABEL / 2.0,
-            );
-            self.text_within(label, at, Look::new(LABEL).at(HPos::Center, VPos::Center), rect.width + 40.0)?;
+            let at = (rect.left + rect.width / 2.0, rect.bottom() + BELOW + NAME / 2.0);
+            self.text_within(
+                label,
+                at,
+                Look::new(LABEL).at(HPos::Center, VPos::Center),
+                rect.width + 40.0,
+            )?;
         }
         if let Some(label) = labels.y {
-            let beside = 2.0 * TICK + plot.y.widest_label(SMALL) + 5.0 + LABEL / 2.0;
-            let at = (rect.left - beside, rect.top + rect.height / 2.0);
-            let look = Look::new(LABEL).at(HPos::Center, VPos::Center).turned(Turn::Up);
-            self.text_within(label, at, look, rect.height + 20.0)?;
+            let centre = rect.left - tick_room(&plot.y) - NAME / 2.0;
+            self.side_name(label, centre, rect.top, rect.bottom())?;
         }
         Ok(())
     }
 
-    /// Entries side by side, each with a sample drawn by `sample` around the given point; wraps; gives the height used.
+    /// The name of a y axis, turned, centred at `x` and between `top` and `bottom`.
+    pub fn side_name(&self, name: &str, x: f64, top: f64, bottom: f64) -> Result<(), DrawError> {
+        let look = Look::new(LABEL).at(HPos::Center, VPos::Center).turned(Turn::Up);
+        self.text_within(name, (x, (top + bottom) / 2.0), look, bottom - top + 20.0)
+    }
+
+    /// Entries side by side, each with a sample drawn by `sample` around the given point; takes [`legend_height`].
     pub fn legend(
         &self,
         top: f64,
         entries: &[&str],
         sample: impl Fn(&Self, usize, Point) -> Result<(), DrawError>,
     ) -> Result<f64, DrawError> {
-        const SAMPLE: f64 = 26.0;
-        const ROW: f64 = 16.0;
-        let look = Look::new(SMALL);
-        let (mut x, mut y) = (8.0, top + ROW / 2.0);
-        for (index, entry) in entries.iter().enumerate() {
-            let text = font::fit(entry, SMALL, Weight::Regular, self.width - SAMPLE - 24.0);
-            let length = SAMPLE + 5.0 + font::width(&text, SMALL, Weight::Regular);
-            if x > 8.0 && x + length > self.width - 8.0 {
-                x = 8.0;
-                y += ROW;
-            }
-            sample(self, index, (x + SAMPLE / 2.0, y))?;
-            self.text(&text, (x + SAMPLE + 5.0, y), look)?;
-            x += length + 14.0;
+        for (index, (entry, (x, y))) in entries.iter().zip(legend_places(entries, self.width)).enumerate() {
+            let middle = top + y + LEGEND_ROW / 2.0;
+            sample(self, index, (x + SAMPLE / 2.0, middle))?;
+            let at = (x + SAMPLE + 5.0, middle);
+            self.text_within(entry, at, Look::new(SMALL), legend_limit(self.width))?;
         }
-        Ok(y + ROW / 2.0 - top)
+        Ok(legend_height(entries, self.width))
     }
+}
+
+/// The width of a legend's samples.
+const SAMPLE: f64 = 26.0;
+
+/// The longest that an entry of a legend may be.
+fn legend_limit(width: f64) -> f64 {
+    width - SAMPLE - 24.0
+}
+
+/// The height of a legend on a sheet of `width` pixels.
+pub(super) fn legend_height(entries: &[&str], width: f64) -> f64 {
+    legend_places(entries, width)
+        .last()
+        .map_or(0.0, |place| place.1 + LEGEND_ROW)
+}
+
+/// The upper left corner of each entry; rows wrap.
+fn legend_places(entries: &[&str], width: f64) -> Vec<Point> {
+    let (mut x, mut y) = (8.0, 0.0);
+    entries
+        .iter()
+        .map(|entry| {
+            let text = font::width(&font::clean(entry), SMALL, Weight::Regular).min(legend_limit(width));
+            let length = SAMPLE + 5.0 + text;
+            if x > 8.0 && x + length > width - 8.0 {
+                x = 8.0;
+                y += LEGEND_ROW;
+            }
+            let place = (x, y);
+            x += length + 12.0;
+            place
+        })
+        .collect()
 }

@@ -5,8 +5,8 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis::{self, Axis};
 use super::canvas::{
-    BLUE, Canvas, DrawError, GREEN, GREY, INK, LABEL, Labels, Look, Marker, ORANGE, PALE, PURPLE, Rect, SMALL, Stroke,
-    VERMILLION,
+    self, BELOW, BLUE, Canvas, DrawError, GREEN, GREY, INK, LABEL, Labels, Look, Marker, NAME, ORANGE, PALE, PURPLE,
+    Rect, SMALL, Stroke, TITLE_BLOCK, VERMILLION,
 };
 use super::figure::{About, Figure};
 use super::font::{self, Weight};
@@ -33,7 +33,9 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
     let Some(rows) = panels.iter().map(|panel| panel.rows.len()).max() else {
         return Ok(None);
     };
-    let entries: Vec<&str> = std::iter::once("model").chain(table.baselines.iter().map(String::as_str)).collect();
+    let entries: Vec<&str> = std::iter::once("model")
+        .chain(table.baselines.iter().map(String::as_str))
+        .collect();
     let name_width = panels
         .iter()
         .flat_map(|panel| &panel.rows)
@@ -43,22 +45,34 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
     let row_height = (9.0 * entries.len() as f64 + 8.0).clamp(24.0, 60.0);
     let width = if panels.len() == 1 { 360.0 } else { 720.0 };
     let title = format!("Model against baselines, {} split", split_word(&table.split));
-    let intervals = panels.iter().flat_map(|panel| &panel.rows).any(|(_, row)| row.interval().is_some());
-    let legend_rows = legend_rows(&entries, width);
+    let intervals = panels
+        .iter()
+        .flat_map(|panel| &panel.rows)
+        .any(|(_, row)| row.interval().is_some());
     let about = About {
         name: "baselines",
         title: title.clone(),
         caption: format!(
             "Results of the best checkpoint on the {} split beside the baselines.{}",
             split_word(&table.split),
-            if intervals { " Whiskers are the model's 95 % confidence intervals." } else { "" }
+            if intervals {
+                " Whiskers are the model's 95 % confidence intervals."
+            } else {
+                ""
+            }
         ),
         width,
-        height: 24.0 + 16.0 * legend_rows + 20.0 + row_height * rows as f64 + 46.0,
+        height: TITLE_BLOCK
+            + canvas::legend_height(&entries, width)
+            + 8.0
+            + row_height * rows as f64
+            + BELOW
+            + NAME
+            + 4.0,
     };
     let figure = Figure::draw(about, |canvas| {
         let mut top = canvas.title(&title)?;
-        top += canvas.legend(top - 4.0, &entries, |canvas, index, at| {
+        top += canvas.legend(top, &entries, |canvas, index, at| {
             if index == 0 && intervals {
                 canvas.line(&[(at.0 - 11.0, at.1), (at.0 + 11.0, at.1)], Stroke::solid(BLUE, 1.4))?;
             }
@@ -69,7 +83,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
         for (index, panel) in panels.iter().enumerate() {
             let rect = Rect {
                 left: left + index as f64 * panel_width + 4.0,
-                top: top + 20.0,
+                top: top + 8.0,
                 width: panel_width - 14.0,
                 height: row_height * panel.rows.len() as f64,
             };
@@ -91,7 +105,13 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
 fn panels(table: &Comparison) -> Vec<Panel> {
     let any = |row: &&Row| row.values().into_iter().flatten().any(axis::drawable);
     let of = |metric: &str| -> Vec<Row> {
-        table.rows.iter().filter(any).filter(|row| row.metric == metric).cloned().collect()
+        table
+            .rows
+            .iter()
+            .filter(any)
+            .filter(|row| row.metric == metric)
+            .cloned()
+            .collect()
     };
     let regression: Vec<Panel> = REGRESSION
         .iter()
@@ -105,7 +125,16 @@ fn panels(table: &Comparison) -> Vec<Panel> {
                 rows: of(name)
                     .into_iter()
                     .take(MOST_ROWS)
-                    .map(|row| (if row.target.is_empty() { "all".to_owned() } else { row.target.clone() }, row))
+                    .map(|row| {
+                        (
+                            if row.target.is_empty() {
+                                "all".to_owned()
+                            } else {
+                                row.target.clone()
+                            },
+                            row,
+                        )
+                    })
                     .collect(),
             }
         })
@@ -129,24 +158,21 @@ fn panels(table: &Comparison) -> Vec<Panel> {
     }]
 }
 
-fn legend_rows(entries: &[&str], width: f64) -> f64 {
-    let length: f64 = entries
-        .iter()
-        .map(|entry| 45.0 + font::width(&font::clean(entry), SMALL, Weight::Regular).min(width - 50.0))
-        .sum();
-    (length / (width - 60.0)).ceil().max(1.0)
-}
-
 fn draw_panel(canvas: &Canvas<'_>, rect: Rect, panel: &Panel) -> Result<(), DrawError> {
     let values = panel.rows.iter().flat_map(|(_, row)| {
         let ends = row.ci.map_or([None, None], |(low, high)| [Some(low), Some(high)]);
         row.values().into_iter().chain(ends).flatten().collect::<Vec<f64>>()
     });
     let x = Axis::around(values, if rect.width > 220.0 { 6 } else { 4 });
-    let plot = canvas.axes_around(rect, x, Axis::places(panel.rows.len()), &Labels::default())?;
+    let plot = canvas.axes(rect, x, Axis::places(panel.rows.len()), &Labels::default())?;
     let look = Look::new(if rect.width < 160.0 { SMALL } else { LABEL }).at(HPos::Center, VPos::Center);
     let centre = rect.left + rect.width / 2.0;
-    canvas.text_within(&panel.title, (centre, rect.bottom() + 30.0), look, rect.width + 12.0)?;
+    canvas.text_within(
+        &panel.title,
+        (centre, rect.bottom() + BELOW + NAME / 2.0),
+        look,
+        rect.width + 12.0,
+    )?;
     if plot.x.low() < 0.0 && plot.x.high() > 0.0 {
         let zero = plot.at(0.0, 0.0).0;
         canvas.line(&[(zero, rect.top), (zero, rect.bottom())], Stroke::solid(GREY, 0.8))?;
@@ -189,7 +215,10 @@ fn mark(canvas: &Canvas<'_>, index: usize, at: (f64, f64)) -> Result<(), DrawErr
         (Marker::Cross, ORANGE),
         (Marker::Square, INK),
     ];
-    match index.checked_sub(1).and_then(|index| BASELINES.get(index % BASELINES.len())) {
+    match index
+        .checked_sub(1)
+        .and_then(|index| BASELINES.get(index % BASELINES.len()))
+    {
         Some(&(marker, color)) => canvas.marker(at, marker, 3.0, color),
         None => canvas.marker(at, Marker::Disc, 3.6, BLUE),
     }

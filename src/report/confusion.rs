@@ -3,7 +3,7 @@
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis;
-use super::canvas::{Canvas, DrawError, GREY, INK, LABEL, Look, PAPER, Rect, SMALL, Stroke, Turn};
+use super::canvas::{Canvas, DrawError, GREY, INK, LABEL, Look, PAPER, Rect, SMALL, Stroke, TITLE_BLOCK, Turn};
 use super::figure::{About, Figure};
 use super::font::{self, Weight};
 use super::scatter::{shade, split_word};
@@ -68,12 +68,18 @@ impl Matrix {
         let mut counts = vec![vec![0; kept.len() + 1]; kept.len() + 1];
         for (truth, row) in self.counts.iter().enumerate() {
             for (predicted, count) in row.iter().enumerate() {
-                if let Some(cell) = counts.get_mut(place(truth)).and_then(|row| row.get_mut(place(predicted))) {
+                if let Some(cell) = counts
+                    .get_mut(place(truth))
+                    .and_then(|row| row.get_mut(place(predicted)))
+                {
                     *cell += count;
                 }
             }
         }
-        let mut classes: Vec<String> = kept.iter().filter_map(|&class| self.classes.get(class).cloned()).collect();
+        let mut classes: Vec<String> = kept
+            .iter()
+            .filter_map(|&class| self.classes.get(class).cloned())
+            .collect();
         classes.push(format!("{} others", self.classes.len() - kept.len()));
         Self {
             classes,
@@ -105,19 +111,25 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
     let count = matrix.classes.len();
     let total: u64 = (0..count).map(|row| matrix.row_total(row)).sum();
     let names: Vec<String> = (0..count)
-        .map(|row| format!("{} ({})", matrix.classes.get(row).map_or("", String::as_str), matrix.row_total(row)))
+        .map(|row| {
+            format!(
+                "{} ({})",
+                matrix.classes.get(row).map_or("", String::as_str),
+                matrix.row_total(row)
+            )
+        })
         .collect();
     let row_label = names
         .iter()
         .map(|name| font::width(&font::clean(name), SMALL, Weight::Regular))
         .fold(30.0, f64::max)
         .min(150.0);
-    let small = count <= 6;
-    let width = if small { 360.0 } else { 720.0 };
+    let widest = if count <= 6 { 360.0 } else { 720.0 };
     let left = 24.0 + row_label + 6.0;
     let bar = 58.0;
-    let cell = ((width - left - bar) / count.max(1) as f64).min(if small { 60.0 } else { 48.0 });
+    let cell = ((widest - left - bar) / count.max(1) as f64).min(if count <= 6 { 60.0 } else { 46.0 });
     let side = cell * count as f64;
+    let width = (left + side + bar).max(360.0);
     let longest = matrix
         .classes
         .iter()
@@ -134,7 +146,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
             split_word(matrix.split)
         ),
         width,
-        height: 24.0 + 6.0 + side + column_label + LABEL + 16.0,
+        height: TITLE_BLOCK + 6.0 + side + column_label + LABEL + 16.0,
     };
     let figure = Figure::draw(about, |canvas| {
         let top = canvas.title(&title)? + 6.0;
@@ -153,7 +165,12 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
                 canvas.text_within(name, (left - 6.0, middle), look, row_label)?;
             }
             for column in 0..count {
-                let value = matrix.counts.get(row).and_then(|row| row.get(column)).copied().unwrap_or(0);
+                let value = matrix
+                    .counts
+                    .get(row)
+                    .and_then(|row| row.get(column))
+                    .copied()
+                    .unwrap_or(0);
                 let share = if total > 0 { value as f64 / total as f64 } else { 0.0 };
                 let rect = Rect {
                     left: left + column as f64 * cell,
@@ -194,7 +211,11 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
             }
         }
         let look = Look::new(LABEL).at(HPos::Center, VPos::Center);
-        canvas.text("predicted class", (left + side / 2.0, canvas.height - LABEL / 2.0 - 5.0), look)?;
+        canvas.text(
+            "predicted class",
+            (left + side / 2.0, canvas.height - LABEL / 2.0 - 5.0),
+            look,
+        )?;
         canvas.text("true class", (12.0, top + side / 2.0), look.turned(Turn::Up))?;
         shade_bar(canvas, left + side + 14.0, top, side.clamp(60.0, 200.0))?;
         Ok(Vec::new())
@@ -213,7 +234,12 @@ fn draw_cell(canvas: &Canvas<'_>, rect: Rect, share: f64, count: u64) -> Result<
     let look = |size: f64| Look::new(size).color(color).at(HPos::Center, VPos::Center);
     if rect.width >= 36.0 {
         canvas.text(&percent, (centre.0, centre.1 - 6.0), look(SMALL))?;
-        canvas.text_within(&count.to_string(), (centre.0, centre.1 + 7.0), look(8.5), rect.width - 4.0)
+        canvas.text_within(
+            &count.to_string(),
+            (centre.0, centre.1 + 7.0),
+            look(8.5),
+            rect.width - 4.0,
+        )
     } else if rect.width >= 26.0 {
         canvas.text(&percent, centre, look(SMALL - 1.0))
     } else if rect.width >= 17.0 {
@@ -245,7 +271,11 @@ fn shade_bar(canvas: &Canvas<'_>, left: f64, top: f64, height: f64) -> Result<()
     };
     canvas.frame(frame, Stroke::solid(GREY, 0.6))?;
     for (share, label) in [(1.0, "100%"), (0.5, "50%"), (0.0, "0%")] {
-        canvas.text(label, (left + 13.0, top + (1.0 - share) * height), Look::new(8.5).color(GREY))?;
+        canvas.text(
+            label,
+            (left + 13.0, top + (1.0 - share) * height),
+            Look::new(8.5).color(GREY),
+        )?;
     }
     Ok(())
 }
@@ -282,7 +312,11 @@ mod tests {
         let matrix = Matrix {
             classes: (0..count).map(|class| format!("c{class}")).collect(),
             counts: (0..count)
-                .map(|truth| (0..count).map(|predicted| u64::from(truth == predicted) * (100 - truth as u64)).collect())
+                .map(|truth| {
+                    (0..count)
+                        .map(|predicted| u64::from(truth == predicted) * (100 - truth as u64))
+                        .collect()
+                })
                 .collect(),
             split: "test",
         };

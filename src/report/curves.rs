@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axis::{self, Axis};
+use super::axis::{self, Axis, Scale};
 use super::canvas::{
-    BLUE, Canvas, DrawError, GREY, Labels, Look, Marker, Plot, Point, Rect, SMALL, Stroke, VERMILLION,
+    self, BELOW, BLUE, Canvas, DrawError, GREY, HEADING, Labels, Look, Marker, NAME, Plot, Point, Rect, SMALL, Stroke,
+    TITLE_BLOCK, VERMILLION,
 };
 use super::figure::{About, Figure, Hover};
 use super::font::{self, Weight};
@@ -39,7 +40,7 @@ pub(super) fn figures(report: &RunReport) -> Result<Vec<Figure>, Error> {
 fn loss(report: &RunReport) -> Result<Option<Figure>, Error> {
     let kind = loss_kind(&report.settings_toml);
     let label = match &kind {
-        Some(kind) => format!("loss ({kind})"),
+        Some(kind) => format!("loss ({})", metric::label(kind)),
         None => "loss".to_owned(),
     };
     let panels = vec![Panel {
@@ -62,7 +63,11 @@ fn mean_absolute_error(report: &RunReport) -> Result<Option<Figure>, Error> {
     let mut panels = Vec::new();
     if !overall.is_empty() {
         panels.push(Panel {
-            title: if targets.len() > 1 { "average of the targets".to_owned() } else { String::new() },
+            title: if targets.len() > 1 {
+                "average of the targets".to_owned()
+            } else {
+                String::new()
+            },
             curves: overall,
         });
     }
@@ -115,7 +120,11 @@ fn curves(report: &RunReport, name: &str) -> Vec<Curve> {
 
 fn by_epoch(report: &RunReport, split: &str, name: &str) -> Vec<(u32, f64)> {
     let mut latest: BTreeMap<u32, (u64, f64)> = BTreeMap::new();
-    for row in report.metrics.iter().filter(|row| row.split == split && row.name == name) {
+    for row in report
+        .metrics
+        .iter()
+        .filter(|row| row.split == split && row.name == name)
+    {
         let entry = latest.entry(row.epoch).or_insert((row.step, row.value));
         if row.step >= entry.0 {
             *entry = (row.step, row.value);
@@ -147,69 +156,172 @@ fn curve_figure(
     let best = report.best_epoch.filter(|best| (epochs.0..=epochs.1).contains(best));
     let splits: Vec<&'static str> = ["train", "val"]
         .into_iter()
-        .filter(|split| panels.iter().flat_map(|panel| &panel.curves).any(|curve| curve.split == *split))
+        .filter(|split| {
+            panels
+                .iter()
+                .flat_map(|panel| &panel.curves)
+                .any(|curve| curve.split == *split)
+        })
         .collect();
 
-    let columns = match panels.len() {
-        1 => 1,
-        2 | 4 => 2,
-        3 | 5..=9 => 3,
-        _ => 4,
-    };
-    let rows = panels.len().div_ceil(columns);
-    let width = if columns == 1 { 360.0 } else { 720.0 };
-    let panel_height = if columns == 1 { 220.0 } else { 0.62 * width / columns as f64 + 30.0 };
-    let mut caption: Vec<String> = Vec::new();
-    caption.push(format!("{title}: {}.", described(&splits)));
+    let grid = Grid::of(panels.len());
+    let headings = panels.iter().any(|panel| !panel.title.is_empty());
+    let mut caption = format!("{title}: {}.", described(&splits));
     if let Some(best) = best {
-        let monitor = if report.monitor.is_empty() { String::new() } else { format!(" by {}", report.monitor) };
-        caption.push(format!("The dotted line marks epoch {best}, the best{monitor}."));
+        let monitor = if report.monitor.is_empty() {
+            String::new()
+        } else {
+            format!(" by {}", report.monitor)
+        };
+        caption.push_str(&format!(" The dotted line marks epoch {best}, the best{monitor}."));
     }
+    let gaps = panels
+        .iter()
+        .flat_map(|panel| &panel.curves)
+        .flat_map(|curve| &curve.points)
+        .any(|point| !axis::drawable(point.1));
+    if gaps {
+        caption.push_str(" Crosses stand for values that are not finite.");
+    }
+    let mut entries: Vec<String> = splits.iter().map(|split| split_name(split).to_owned()).collect();
+    if let Some(best) = best {
+        entries.push(format!("best: epoch {best}"));
+    }
+    if gaps {
+        entries.push("not finite".to_owned());
+    }
+    let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
     let about = About {
         name,
         title: title.to_owned(),
-        caption: caption.join(" "),
-        width,
-        height: 24.0 + 18.0 + rows as f64 * panel_height + 4.0,
+        caption,
+        width: grid.width,
+        height: TITLE_BLOCK
+            + canvas::legend_height(&entries, grid.width)
+            + grid.rows as f64 * grid.panel_height(headings)
+            + NAME
+            + 4.0,
     };
     let figure = Figure::draw(about, |canvas| {
         let mut top = canvas.title(title)?;
-        let mut entries: Vec<String> = splits.iter().map(|split| split_name(split).to_owned()).collect();
-        if let Some(best) = best {
-            entries.push(format!("best: epoch {best}"));
-        }
-        let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
-        top += canvas.legend(top - 4.0, &entries, |canvas, index, at| match splits.get(index) {
+        top += canvas.legend(top, &entries, |canvas, index, at| match splits.get(index) {
             Some(split) => sample(canvas, split, at),
-            None => canvas.line(&[(at.0, at.1 - 6.0), (at.0, at.1 + 6.0)], best_stroke()),
+            None if best.is_some() && index == splits.len() => {
+                canvas.line(&[(at.0, at.1 - 6.0), (at.0, at.1 + 6.0)], best_stroke())
+            }
+            None => canvas.marker(at, Marker::Cross, 3.5, GREY),
         })?;
-        let panel_width = (width - 8.0) / columns as f64;
-        let mut hover = Vec::new();
-        for (index, panel) in panels.iter().enumerate() {
-            let (row, column) = (index / columns, index % columns);
-            let rect = Rect {
-                left: 4.0 + column as f64 * panel_width,
-                top: top + row as f64 * panel_height,
-                width: panel_width,
-                height: panel_height,
-            };
-            let lowest = index + columns >= panels.len();
-            let plot = curve_panel(canvas, rect, panel, y_label, epochs, Place { column, lowest })?;
-            if let Some(best) = best {
-                let x = plot.at(f64::from(best), 0.0).0;
-                canvas.line(&[(x, plot.rect.top), (x, plot.rect.bottom())], best_stroke())?;
-            }
-            for curve in &panel.curves {
-                draw_curve(canvas, &plot, curve)?;
-            }
-            hover.push(Hover::new(
-                &plot,
-                panel.curves.iter().map(|curve| (split_name(curve.split).to_owned(), curve.points.clone())).collect(),
-            ));
-        }
-        Ok(hover)
+        draw_panels(canvas, top, &grid, &panels, y_label, epochs, best)
     })?;
     Ok(Some(figure))
+}
+
+/// Panels side by side.
+struct Grid {
+    columns: usize,
+    rows: usize,
+    width: f64,
+}
+
+impl Grid {
+    fn of(count: usize) -> Self {
+        let columns = match count {
+            0 | 1 => 1,
+            2 | 4 => 2,
+            3 | 5..=9 => 3,
+            _ => 4,
+        };
+        Self {
+            columns,
+            rows: count.div_ceil(columns),
+            width: if columns == 1 { 360.0 } else { 720.0 },
+        }
+    }
+
+    fn panel_height(&self, headings: bool) -> f64 {
+        let plot = if self.columns == 1 {
+            170.0
+        } else {
+            0.5 * self.width / self.columns as f64
+        };
+        plot + BELOW + if headings { HEADING } else { 6.0 }
+    }
+}
+
+fn draw_panels(
+    canvas: &Canvas<'_>,
+    top: f64,
+    grid: &Grid,
+    panels: &[Panel],
+    y_label: &str,
+    epochs: (u32, u32),
+    best: Option<u32>,
+) -> Result<Vec<Hover>, DrawError> {
+    let values = |panel: &Panel| -> Vec<f64> {
+        panel
+            .curves
+            .iter()
+            .flat_map(|curve| curve.points.iter().map(|point| point.1))
+            .collect()
+    };
+    // One kind of scale for all, so that panels can be compared.
+    let scales: Vec<Scale> = panels.iter().map(|panel| Scale::suited(values(panel), 30.0)).collect();
+    let positive = panels
+        .iter()
+        .flat_map(values)
+        .filter(|&value| axis::drawable(value))
+        .all(|value| value > 0.0);
+    let scale = if positive && scales.contains(&Scale::Logarithmic) {
+        Scale::Logarithmic
+    } else {
+        Scale::Linear
+    };
+    let ticks = if grid.columns < 3 { 6 } else { 4 };
+    let axes: Vec<Axis> = panels
+        .iter()
+        .map(|panel| Axis::scaled(scale, values(panel), ticks))
+        .collect();
+    let room = axes.iter().map(canvas::tick_room).fold(0.0, f64::max);
+    let headings = panels.iter().any(|panel| !panel.title.is_empty());
+    let heading = if headings { HEADING } else { 6.0 };
+    let panel_width = (grid.width - NAME - 8.0) / grid.columns as f64;
+    let panel_height = grid.panel_height(headings);
+    let label = match scale {
+        Scale::Logarithmic => format!("{y_label}, log scale"),
+        Scale::Linear => y_label.to_owned(),
+    };
+    let lowest_edge = top + grid.rows as f64 * panel_height - BELOW;
+    canvas.side_name(&label, 4.0 + NAME / 2.0, top + heading, lowest_edge)?;
+
+    let mut hover = Vec::new();
+    for (index, (panel, y)) in panels.iter().zip(axes).enumerate() {
+        let (row, column) = (index / grid.columns, index % grid.columns);
+        let rect = Rect {
+            left: 4.0 + NAME + column as f64 * panel_width + room,
+            top: top + row as f64 * panel_height + heading,
+            width: (panel_width - room - 8.0).max(20.0),
+            height: panel_height - heading - BELOW,
+        };
+        let labels = Labels {
+            title: (!panel.title.is_empty()).then_some(panel.title.as_str()),
+            x: (index + grid.columns >= panels.len()).then_some("epoch"),
+            y: None,
+        };
+        let plot = canvas.axes(rect, Axis::whole(epochs.0, epochs.1, 8), y, &labels)?;
+        if let Some(best) = best {
+            let x = plot.at(f64::from(best), 0.0).0;
+            canvas.line(&[(x, plot.rect.top), (x, plot.rect.bottom())], best_stroke())?;
+        }
+        for curve in &panel.curves {
+            draw_curve(canvas, &plot, curve)?;
+        }
+        let curves = panel
+            .curves
+            .iter()
+            .map(|curve| (split_name(curve.split).to_owned(), curve.points.clone()));
+        hover.push(Hover::new(&plot, curves.collect()));
+    }
+    Ok(hover)
 }
 
 fn described(splits: &[&str]) -> String {
@@ -231,32 +343,6 @@ fn epochs(panels: &[Panel]) -> Option<(u32, u32)> {
             .flat_map(|curve| curve.points.iter().map(|point| point.0))
     };
     Some((epochs().min()?, epochs().max()?))
-}
-
-/// Where a panel stands among others: labels stand on the outer edges only.
-struct Place {
-    column: usize,
-    lowest: bool,
-}
-
-fn curve_panel(
-    canvas: &Canvas<'_>,
-    rect: Rect,
-    panel: &Panel,
-    y_label: &str,
-    epochs: (u32, u32),
-    place: Place,
-) -> Result<Plot, DrawError> {
-    let values: Vec<f64> = panel.curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1)).collect();
-    let y = Axis::suited(&values, if rect.height > 180.0 { 6 } else { 4 });
-    let label = if y.is_logarithmic() { format!("{y_label}, log scale") } else { y_label.to_owned() };
-    let x = Axis::whole(epochs.0, epochs.1, 8);
-    let labels = Labels {
-        title: (!panel.title.is_empty()).then_some(panel.title.as_str()),
-        x: place.lowest.then_some("epoch"),
-        y: (place.column == 0).then_some(label.as_str()),
-    };
-    canvas.axes(rect, x, y, &labels)
 }
 
 fn best_stroke() -> Stroke {
@@ -287,8 +373,10 @@ fn sample(canvas: &Canvas<'_>, split: &str, at: Point) -> Result<(), DrawError> 
 fn draw_curve(canvas: &Canvas<'_>, plot: &Plot, curve: &Curve) -> Result<(), DrawError> {
     let shown = |value: f64| axis::drawable(value) && (!plot.y.is_logarithmic() || value > 0.0);
     for stretch in curve.points.split(|point| !shown(point.1)) {
-        let points: Vec<Point> =
-            stretch.iter().map(|&(epoch, value)| plot.at(f64::from(epoch), value)).collect();
+        let points: Vec<Point> = stretch
+            .iter()
+            .map(|&(epoch, value)| plot.at(f64::from(epoch), value))
+            .collect();
         canvas.line(&points, curve_stroke(curve.split))?;
     }
     let every = curve.points.len().div_ceil(12).max(1);
@@ -300,7 +388,12 @@ fn draw_curve(canvas: &Canvas<'_>, plot: &Plot, curve: &Curve) -> Result<(), Dra
             && alone(curve.points.get(index + 1));
         if !shown(value) {
             let (x, _) = plot.at(f64::from(epoch), plot.y.high());
-            canvas.marker((x, plot.rect.top + 4.0), Marker::Cross, 3.5, curve_stroke(curve.split).color)?;
+            canvas.marker(
+                (x, plot.rect.top + 4.0),
+                Marker::Cross,
+                3.5,
+                curve_stroke(curve.split).color,
+            )?;
         } else if lonely || index % every == offset {
             curve_marker(canvas, curve.split, plot.at(f64::from(epoch), value))?;
         }
@@ -321,23 +414,22 @@ pub(super) fn learning_rate(report: &RunReport) -> Result<Option<Figure>, Error>
         title: title.to_owned(),
         caption: "The optimiser's learning rate by epoch.".to_owned(),
         width: 360.0,
-        height: 214.0,
+        height: TITLE_BLOCK + 150.0 + BELOW + NAME + 4.0,
     };
     let figure = Figure::draw(about, |canvas| {
         let top = canvas.title(title)?;
-        let positive: Vec<f64> = points.iter().map(|point| point.1).filter(|&rate| rate > 0.0).collect();
-        let (low, high) = axis::extent(positive.iter().copied());
-        let y = if positive.len() == points.len() && low > 0.0 && high / low >= 5.0 {
-            Axis::logarithmic(positive, 6)
-        } else {
-            Axis::around(points.iter().map(|point| point.1), 6)
+        let scale = Scale::suited(points.iter().map(|point| point.1), 5.0);
+        let y = Axis::scaled(scale, points.iter().map(|point| point.1), 6);
+        let label = match scale {
+            Scale::Logarithmic => "learning rate, log scale",
+            Scale::Linear => "learning rate",
         };
-        let label = if y.is_logarithmic() { "learning rate, log scale" } else { "learning rate" };
+        let left = 4.0 + NAME + canvas::tick_room(&y);
         let rect = Rect {
-            left: 4.0,
+            left,
             top,
-            width: canvas.width - 8.0,
-            height: canvas.height - top - 4.0,
+            width: canvas.width - left - 8.0,
+            height: 150.0,
         };
         let labels = Labels {
             title: None,
@@ -358,10 +450,21 @@ pub(super) fn learning_rate(report: &RunReport) -> Result<Option<Figure>, Error>
             canvas.line(&[(x, plot.rect.top), (x, plot.rect.bottom())], best_stroke())?;
             let text = format!("best: epoch {best}");
             let length = font::width(&text, SMALL, Weight::Regular);
-            let (at, side) = if x + length + 6.0 > plot.rect.right() { (x - 4.0, HPos::Right) } else { (x + 4.0, HPos::Left) };
-            canvas.text(&text, (at, plot.rect.top + 6.0), Look::new(SMALL).color(GREY).at(side, VPos::Center))?;
+            let (at, side) = if x + length + 6.0 > plot.rect.right() {
+                (x - 4.0, HPos::Right)
+            } else {
+                (x + 4.0, HPos::Left)
+            };
+            canvas.text(
+                &text,
+                (at, plot.rect.top + 6.0),
+                Look::new(SMALL).color(GREY).at(side, VPos::Center),
+            )?;
         }
-        Ok(vec![Hover::new(&plot, vec![("learning rate".to_owned(), points.clone())])])
+        Ok(vec![Hover::new(
+            &plot,
+            vec![("learning rate".to_owned(), points.clone())],
+        )])
     })?;
     Ok(Some(figure))
 }

@@ -103,7 +103,11 @@ impl Figure {
             return Err(Error::Size { width });
         }
         let pixels = self.pixels(width as f32 / self.width.max(1) as f32)?;
-        let rgb = pixels.data().chunks_exact(4).flat_map(|rgba| rgba.iter().take(3).copied()).collect();
+        let rgb = pixels
+            .data()
+            .chunks_exact(4)
+            .flat_map(|rgba| rgba.iter().take(3).copied())
+            .collect();
         Ok((pixels.width(), pixels.height(), rgb))
     }
 
@@ -112,12 +116,17 @@ impl Figure {
             figure: self.name.clone(),
             reason,
         };
-        let tree = usvg::Tree::from_str(&self.svg, &usvg::Options::default()).map_err(|error| failed(error.to_string()))?;
+        let tree =
+            usvg::Tree::from_str(&self.svg, &usvg::Options::default()).map_err(|error| failed(error.to_string()))?;
         let size = |length: u32| ((length as f32 * scale).round() as u32).max(1);
         let mut pixels = tiny_skia::Pixmap::new(size(self.width), size(self.height))
             .ok_or_else(|| failed("too many pixels".to_owned()))?;
         pixels.fill(tiny_skia::Color::WHITE);
-        resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixels.as_mut());
+        resvg::render(
+            &tree,
+            tiny_skia::Transform::from_scale(scale, scale),
+            &mut pixels.as_mut(),
+        );
         Ok(pixels)
     }
 }
@@ -143,7 +152,7 @@ fn outlined(svg: &str, name: &str) -> Result<String, usvg::Error> {
     let tree = usvg::Tree::from_str(svg, &options)?;
     let written = tree.to_string(&usvg::WriteOptions {
         id_prefix: Some(format!("{name}-")),
-        coordinates_precision: 2,
+        coordinates_precision: 1,
         transforms_precision: 6,
         indent: usvg::Indent::None,
         ..usvg::WriteOptions::default()

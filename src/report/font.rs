@@ -102,7 +102,8 @@ mod tests {
     fn the_font_has_what_figures_use() {
         for bytes in [notosans::REGULAR_TTF, notosans::BOLD_TTF] {
             let font = FontRef::new(bytes).unwrap();
-            for character in "azAZ09.,:;()[]%=+−–—…·×±²³αβρäöüéñçßøłğ'’“”≤≥".chars() {
+            for character in "azAZ09.,:;()[]%=+−–—…·×±²³αβρäöüéñçßøłğ'’“”≤≥".chars()
+            {
                 assert!(font.charmap().map(character).is_some(), "{character}");
             }
         }
@@ -115,7 +116,10 @@ mod tests {
         let name = "a_very_long_target_name_".repeat(50);
         for limit in [0.0, 5.0, 20.0, 100.0, 300.0] {
             let short = fit(&name, 10.0, Weight::Regular, limit);
-            assert!(width(&short, 10.0, Weight::Regular) <= limit.max(10.0), "{limit}: {short}");
+            assert!(
+                width(&short, 10.0, Weight::Regular) <= limit.max(10.0),
+                "{limit}: {short}"
+            );
         }
         assert_eq!(fit("valence", 10.0, Weight::Bold, 100.0), "valence");
         assert_eq!(fit("a\u{0}b\nc", 10.0, Weight::Bold, 100.0), "a b c");

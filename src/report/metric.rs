@@ -23,24 +23,13 @@ pub(super) fn label(name: &str) -> &str {
     }
 }
 
-/// "rmse" → "root mean squared error"; unknown names stay as they are.
-pub(super) fn long_label(name: &str) -> &str {
-    match name {
-        "mse" => "mean squared error",
-        "rmse" => "root mean squared error",
-        "mae" => "mean absolute error",
-        "r2" => "coefficient of determination (R²)",
-        "pearson" => "Pearson correlation",
-        "ccc" => "concordance correlation coefficient (CCC)",
-        "uar" => "unweighted average recall (UAR)",
-        other => label(other),
-    }
-}
-
 /// Errors and losses are better low, everything else high.
 pub(super) fn better(name: &str) -> Better {
     let error = ["mse", "rmse", "mae", "loss", "error"];
-    if error.iter().any(|part| name.split(['/', '-', '_']).any(|word| word == *part)) {
+    if error
+        .iter()
+        .any(|part| name.split(['/', '-', '_']).any(|word| word == *part))
+    {
         Better::Lower
     } else {
         Better::Higher

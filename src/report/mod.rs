@@ -11,12 +11,16 @@ mod confusion;
 mod curves;
 mod figure;
 mod font;
+mod headline;
+mod html;
 mod metric;
 mod plane;
 mod scatter;
 pub mod table;
 
 pub use figure::{Figure, Hover};
+pub use headline::sentence as headline;
+pub use html::html;
 
 use crate::track::{BaselineRow, MetricRow, Predictions, ResultRow, Status};
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use plotters::style::RGBColor;
 
 use super::axis::{self, Axis};
-use super::canvas::{Canvas, DrawError, GREY, Labels, Marker, PALE, Point, Rect, Stroke, VERMILLION};
+use super::canvas::{
+    BELOW, Canvas, DrawError, GREY, LEGEND_ROW, Labels, Marker, NAME, PALE, Point, Rect, Stroke, TITLE_BLOCK,
+    VERMILLION,
+};
 use super::figure::{About, Figure};
 use super::scatter::{regression_rows, split_word};
 use super::{Error, RunReport};
@@ -17,6 +20,8 @@ const CELLS: f64 = 7.0;
 /// Dots behind the arrows; of more examples every second, third, … is shown.
 const MOST_DOTS: usize = 1500;
 
+/// The plot's width and height in pixels.
+const SIDE: f64 = 284.0;
 const DOT: RGBColor = RGBColor(0xa8, 0xb8, 0xc4);
 
 /// An example, or the mean of several: true and predicted (valence, arousal).
@@ -29,7 +34,11 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
     let Some((targets, split, rows)) = regression_rows(report) else {
         return Ok(None);
     };
-    let index_of = |name: &str| targets.iter().position(|target| target.to_lowercase().starts_with(name));
+    let index_of = |name: &str| {
+        targets
+            .iter()
+            .position(|target| target.to_lowercase().starts_with(name))
+    };
     let (Some(valence), Some(arousal)) = (index_of("valence"), index_of("arousal")) else {
         return Ok(None);
     };
@@ -65,7 +74,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
             split_word(split)
         ),
         width: 360.0,
-        height: 400.0,
+        height: TITLE_BLOCK + LEGEND_ROW + 8.0 + SIDE + BELOW + NAME + 4.0,
     };
     let figure = Figure::draw(about, |canvas| {
         let mut top = canvas.title(&title)?;
@@ -74,17 +83,16 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
         } else {
             &["true (one example)", "cell mean: true to predicted"]
         };
-        top += canvas.legend(top - 4.0, entries, |canvas, index, at| match (index, single) {
+        top += canvas.legend(top, entries, |canvas, index, at| match (index, single) {
             (0, true) => canvas.marker(at, Marker::Ring, 2.4, GREY),
             (0, false) => canvas.disc(at, 2.2, DOT, 1.0),
             _ => arrow(canvas, (at.0 - 11.0, at.1), (at.0 + 11.0, at.1)),
         })?;
-        let side = (canvas.height - top - 52.0).min(canvas.width - 78.0);
         let rect = Rect {
-            left: canvas.width - side - 12.0,
+            left: canvas.width - SIDE - 12.0,
             top: top + 8.0,
-            width: side,
-            height: side,
+            width: SIDE,
+            height: SIDE,
         };
         let axis_of = |pick: fn(Point) -> f64| {
             Axis::around(examples.iter().flat_map(|arrow| [pick(arrow.from), pick(arrow.to)]), 6)
@@ -94,7 +102,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
             x: targets.get(valence).map(String::as_str),
             y: targets.get(arousal).map(String::as_str),
         };
-        let plot = canvas.axes_around(rect, axis_of(|point| point.0), axis_of(|point| point.1), &labels)?;
+        let plot = canvas.axes(rect, axis_of(|point| point.0), axis_of(|point| point.1), &labels)?;
         let neutral = Stroke::solid(GREY, 0.8);
         if plot.x.low() < 0.0 && plot.x.high() > 0.0 {
             let x = plot.at(0.0, 0.0).0;
@@ -169,7 +177,11 @@ fn arrow(canvas: &Canvas<'_>, from: Point, to: Point) -> Result<(), DrawError> {
     canvas.line(&[from, neck], Stroke::solid(VERMILLION, 1.2))?;
     let half = 0.42 * head;
     canvas.polygon(
-        &[to, (neck.0 - half * uy, neck.1 + half * ux), (neck.0 + half * uy, neck.1 - half * ux)],
+        &[
+            to,
+            (neck.0 - half * uy, neck.1 + half * ux),
+            (neck.0 + half * uy, neck.1 - half * ux),
+        ],
         VERMILLION,
         1.0,
     )

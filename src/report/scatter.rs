@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 
 use plotters::style::RGBColor;
-use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis::{self, Axis};
-use super::canvas::{BLUE, Canvas, DrawError, GREY, Labels, Look, Plot, Point, Rect, SMALL, Stroke};
+use super::canvas::{
+    BELOW, BLUE, Canvas, DrawError, GREY, LEGEND_ROW, Labels, Look, NAME, Plot, Point, Rect, SMALL, Stroke, TITLE_BLOCK,
+};
 use super::figure::{About, Figure};
+use super::font::{self, Weight};
 use super::{Error, RunReport, metric};
 use crate::track::{Outcome, PredictionRow};
 
 /// Above this many points, shaded hexagons show more than points do, and keep the file small.
 const MOST_POINTS: usize = 2500;
+/// The height of a panel's two lines of heading.
+const HEADINGS: f64 = 34.0;
 /// More small panels than this nobody reads.
 const MOST_PANELS: usize = 24;
 
@@ -31,7 +35,12 @@ pub(super) fn regression_rows(report: &RunReport) -> Option<(&[String], &'static
 /// What can be drawn of one target: (true, predicted).
 pub(super) fn pairs(rows: &[&PredictionRow], target: usize) -> Vec<(f64, f64)> {
     rows.iter()
-        .filter_map(|row| Some((f64::from(*row.truth.get(target)?), f64::from(*row.predicted.get(target)?))))
+        .filter_map(|row| {
+            Some((
+                f64::from(*row.truth.get(target)?),
+                f64::from(*row.predicted.get(target)?),
+            ))
+        })
         .filter(|pair| axis::drawable(pair.0) && axis::drawable(pair.1))
         .collect()
 }
@@ -61,8 +70,10 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
     let panel_width = (width - 8.0) / columns as f64;
     // The plots are square: what is left of the width after the tick labels, and as much in height.
     let side = (panel_width - 60.0).min(290.0);
-    let panel_height = side + 34.0 + 38.0;
-    let hexagons = shown.iter().any(|(_, _, pairs)| pairs.len() > MOST_POINTS / columns.min(3))
+    let panel_height = side + HEADINGS + BELOW;
+    let hexagons = shown
+        .iter()
+        .any(|(_, _, pairs)| pairs.len() > MOST_POINTS / columns.min(3))
         || shown.iter().map(|(_, _, pairs)| pairs.len()).sum::<usize>() > 2 * MOST_POINTS;
     let title = format!("Predicted against true, {} split", split_word(split));
     let marks = if hexagons {
@@ -79,16 +90,26 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
             split_word(split)
         ),
         width,
-        height: 24.0 + count as f64 * panel_height + 4.0,
+        height: TITLE_BLOCK + if hexagons { LEGEND_ROW } else { 0.0 } + count as f64 * panel_height + NAME + 4.0,
     };
     let figure = Figure::draw(about, |canvas| {
-        let top = canvas.title(&title)?;
+        let mut top = canvas.title(&title)?;
+        let bins: Vec<Bins> = if hexagons {
+            shown.iter().map(|(_, _, pairs)| Bins::of(pairs, side)).collect()
+        } else {
+            Vec::new()
+        };
+        let most = bins.iter().map(Bins::most).max().unwrap_or(1);
+        if hexagons {
+            shade_legend(canvas, top, most)?;
+            top += LEGEND_ROW;
+        }
         for (place, (_, target, pairs)) in shown.iter().enumerate() {
             let (row, column) = (place / columns, place % columns);
             let left = 4.0 + column as f64 * panel_width;
             let rect = Rect {
                 left: left + panel_width - side - 10.0,
-                top: top + row as f64 * panel_height + 34.0,
+                top: top + row as f64 * panel_height + HEADINGS,
                 width: side,
                 height: side,
             };
@@ -98,18 +119,18 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
                 x: lowest.then_some("true"),
                 y: (column == 0).then_some("predicted"),
             };
-            let plot = square(canvas, rect, pairs, &labels)?;
-            let caption = summary(report, split, target, targets.len(), pairs.len());
-            let top = rect.top - 34.0;
-            canvas.text_within(target, (rect.left, top + 11.0), Look::new(SMALL).bold(), rect.width)?;
+            let axis = shared_axis(pairs, side);
+            let plot = canvas.axes(rect, axis.clone(), axis, &labels)?;
+            let caption = summary(report, split, target, targets.len(), pairs.len(), rect.width);
+            let heading = rect.top - HEADINGS;
+            canvas.text_within(target, (rect.left, heading + 11.0), Look::new(SMALL).bold(), rect.width)?;
             let look = Look::new(SMALL).color(GREY);
-            canvas.text_within(&caption, (rect.left, top + 25.0), look, rect.width)?;
+            canvas.text_within(&caption, (rect.left, heading + 25.0), look, rect.width)?;
             let ends = [plot.x.low(), plot.x.high()].map(|end| plot.at(end, end));
             canvas.line(&ends, Stroke::dashed(GREY, 1.0, 4.0, 3.0))?;
-            if hexagons {
-                draw_hexagons(canvas, &plot, pairs)?;
-            } else {
-                draw_points(canvas, &plot, pairs)?;
+            match bins.get(place) {
+                Some(bins) => bins.draw(canvas, &plot, most)?,
+                None => draw_points(canvas, &plot, pairs)?,
             }
         }
         Ok(Vec::new())
@@ -125,26 +146,39 @@ pub(super) fn split_word(split: &str) -> &str {
     }
 }
 
-/// Axes with the same range both ways.
-fn square(canvas: &Canvas<'_>, rect: Rect, pairs: &[(f64, f64)], labels: &Labels<'_>) -> Result<Plot, DrawError> {
-    let axis = Axis::around(pairs.iter().flat_map(|pair| [pair.0, pair.1]), if rect.width > 200.0 { 6 } else { 4 });
-    canvas.axes_around(rect, axis.clone(), axis, labels)
+/// The range of both axes.
+fn shared_axis(pairs: &[(f64, f64)], side: f64) -> Axis {
+    Axis::around(
+        pairs.iter().flat_map(|pair| [pair.0, pair.1]),
+        if side > 200.0 { 6 } else { 4 },
+    )
 }
 
-/// "CCC 0.512, RMSE 0.203, n = 180".
-fn summary(report: &RunReport, split: &str, target: &str, targets: usize, count: usize) -> String {
-    let mut parts: Vec<String> = ["ccc", "rmse"]
-        .into_iter()
-        .filter_map(|name| {
-            let of = |target: &str| {
-                report.results.iter().find(|row| row.split == split && row.name == name && row.target == target)
-            };
-            let row = of(target).or_else(|| if targets == 1 { of("") } else { None })?;
-            Some(format!("{} {}", metric::label(name), metric::number(row.value)))
-        })
-        .collect();
-    parts.push(format!("n = {count}"));
-    parts.join(", ")
+/// "CCC 0.512, RMSE 0.203, n = 180", or as much of it as `limit` pixels hold.
+fn summary(report: &RunReport, split: &str, target: &str, targets: usize, count: usize, limit: f64) -> String {
+    let figure = |name: &str| {
+        let of = |target: &str| {
+            report
+                .results
+                .iter()
+                .find(|row| row.split == split && row.name == name && row.target == target)
+        };
+        let row = of(target).or_else(|| if targets == 1 { of("") } else { None })?;
+        Some(format!("{} {}", metric::label(name), metric::number(row.value)))
+    };
+    let count = format!("n = {count}");
+    let mut parts: Vec<String> = ["ccc", "rmse"].into_iter().filter_map(figure).collect();
+    loop {
+        let text = parts
+            .iter()
+            .chain([&count])
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+        if font::width(&text, SMALL, Weight::Regular) <= limit || parts.pop().is_none() {
+            return text;
+        }
+    }
 }
 
 fn draw_points(canvas: &Canvas<'_>, plot: &Plot, pairs: &[(f64, f64)]) -> Result<(), DrawError> {
@@ -159,53 +193,115 @@ fn draw_points(canvas: &Canvas<'_>, plot: &Plot, pairs: &[(f64, f64)]) -> Result
     Ok(())
 }
 
-fn draw_hexagons(canvas: &Canvas<'_>, plot: &Plot, pairs: &[(f64, f64)]) -> Result<(), DrawError> {
-    // Pointed hexagons: columns `wide` apart, rows `high` apart, every other row shifted by half a column.
-    let radius = (plot.rect.width / 60.0).clamp(2.5, 4.5);
-    let (wide, high) = (radius * 3.0_f64.sqrt(), radius * 1.5);
-    let mut counts: BTreeMap<(i32, i32), u32> = BTreeMap::new();
-    let centre = |cell: (i32, i32)| -> Point {
-        let shift = if cell.1.rem_euclid(2) == 1 { 0.5 } else { 0.0 };
-        (
-            plot.rect.left + (f64::from(cell.0) + shift) * wide,
-            plot.rect.top + f64::from(cell.1) * high,
-        )
-    };
-    for &(truth, predicted) in pairs {
-        let at = plot.at(truth, predicted);
-        let row = ((at.1 - plot.rect.top) / high).floor() as i32;
-        let nearest = [row, row + 1]
-            .into_iter()
-            .map(|row| {
-                let shift = if row.rem_euclid(2) == 1 { 0.5 } else { 0.0 };
-                (((at.0 - plot.rect.left) / wide - shift).round() as i32, row)
-            })
-            .min_by(|&a, &b| {
-                let distance = |cell| {
-                    let (x, y) = centre(cell);
-                    (x - at.0).hypot(y - at.1)
-                };
-                distance(a).total_cmp(&distance(b))
-            });
-        if let Some(cell) = nearest {
-            *counts.entry(cell).or_default() += 1;
+/// Examples counted in pointed hexagons; positions are pixels from the plot's upper left corner.
+struct Bins {
+    radius: f64,
+    counts: BTreeMap<(i32, i32), u32>,
+}
+
+impl Bins {
+    /// For a square plot of `side` pixels.
+    fn of(pairs: &[(f64, f64)], side: f64) -> Self {
+        let mut bins = Self {
+            radius: (side / 60.0).clamp(2.5, 4.5),
+            counts: BTreeMap::new(),
+        };
+        let axis = shared_axis(pairs, side);
+        let (_, high) = bins.steps();
+        for &(truth, predicted) in pairs {
+            let at = (axis.position(truth) * side, (1.0 - axis.position(predicted)) * side);
+            let row = (at.1 / high).floor() as i32;
+            let nearest = [row, row + 1]
+                .into_iter()
+                .map(|row| (bins.column(at.0, row), row))
+                .min_by(|&a, &b| {
+                    let distance = |cell| {
+                        let (x, y) = bins.centre(cell);
+                        (x - at.0).hypot(y - at.1)
+                    };
+                    distance(a).total_cmp(&distance(b))
+                });
+            if let Some(cell) = nearest {
+                *bins.counts.entry(cell).or_default() += 1;
+            }
         }
+        bins
     }
-    let most = counts.values().copied().max().unwrap_or(1);
-    for (&cell, &count) in &counts {
-        let (x, y) = centre(cell);
-        let corners: Vec<Point> = (0..6)
-            .map(|corner| {
-                let angle = std::f64::consts::FRAC_PI_3 * (f64::from(corner) + 0.5);
-                (x + 1.02 * radius * angle.cos(), y + 1.02 * radius * angle.sin())
-            })
-            .collect();
-        let share = if most > 1 { f64::from(count).ln() / f64::from(most).ln() } else { 1.0 };
-        canvas.polygon(&corners, shade(0.15 + 0.85 * share), 1.0)?;
+
+    /// Distance of columns, distance of rows; every other row is shifted by half a column.
+    fn steps(&self) -> (f64, f64) {
+        (self.radius * 3.0_f64.sqrt(), self.radius * 1.5)
     }
-    let text = format!("1 to {most} per hexagon");
-    let look = Look::new(SMALL).color(GREY).at(HPos::Right, VPos::Center);
-    canvas.text_within(&text, (plot.rect.right() - 4.0, plot.rect.bottom() - 9.0), look, plot.rect.width - 8.0)
+
+    fn shift(row: i32) -> f64 {
+        if row.rem_euclid(2) == 1 { 0.5 } else { 0.0 }
+    }
+
+    fn column(&self, x: f64, row: i32) -> i32 {
+        (x / self.steps().0 - Self::shift(row)).round() as i32
+    }
+
+    fn centre(&self, cell: (i32, i32)) -> Point {
+        let (wide, high) = self.steps();
+        (
+            (f64::from(cell.0) + Self::shift(cell.1)) * wide,
+            f64::from(cell.1) * high,
+        )
+    }
+
+    fn most(&self) -> u32 {
+        self.counts.values().copied().max().unwrap_or(1)
+    }
+
+    /// Shaded by the logarithm of the count; `most` is black.
+    fn draw(&self, canvas: &Canvas<'_>, plot: &Plot, most: u32) -> Result<(), DrawError> {
+        for (&cell, &count) in &self.counts {
+            let (x, y) = self.centre(cell);
+            // A little too large, so that no seams show between neighbours.
+            let radius = 1.03 * self.radius;
+            let corners: Vec<Point> = (0..6)
+                .map(|corner| {
+                    let angle = std::f64::consts::FRAC_PI_3 * (f64::from(corner) + 0.5);
+                    (
+                        plot.rect.left + x + radius * angle.cos(),
+                        plot.rect.top + y + radius * angle.sin(),
+                    )
+                })
+                .collect();
+            let share = if most > 1 {
+                f64::from(count).ln() / f64::from(most).ln()
+            } else {
+                1.0
+            };
+            canvas.polygon(&corners, shade(LIGHTEST + (1.0 - LIGHTEST) * share), 1.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// The shade of a hexagon with one example: well visible on white.
+const LIGHTEST: f64 = 0.18;
+
+/// A row of shades from one example to `most`.
+fn shade_legend(canvas: &Canvas<'_>, top: f64, most: u32) -> Result<(), DrawError> {
+    const STEPS: usize = 24;
+    let look = Look::new(SMALL);
+    let middle = top + LEGEND_ROW / 2.0;
+    canvas.text("1", (8.0, middle), look)?;
+    for step in 0..STEPS {
+        let rect = Rect {
+            left: 18.0 + 3.0 * step as f64,
+            top: middle - 5.0,
+            width: 3.1,
+            height: 10.0,
+        };
+        canvas.rect(
+            rect,
+            shade(LIGHTEST + (1.0 - LIGHTEST) * step as f64 / (STEPS - 1) as f64),
+        )?;
+    }
+    let text = format!("{most} examples per hexagon (logarithmic)");
+    canvas.text(&text, (18.0 + 3.0 * STEPS as f64 + 5.0, middle), look)
 }
 
 /// From white (0) over blue to near black (1): even steps of lightness, so that it survives grey printing.
@@ -221,7 +317,13 @@ pub(super) fn shade(share: f64) -> RGBColor {
     let index = (position.floor() as usize).min(STOPS.len() - 2);
     let part = position - index as f64;
     let channel = |channel: usize| {
-        let of = |stop: usize| STOPS.get(stop).and_then(|stop| stop.get(channel)).copied().unwrap_or(0.0);
+        let of = |stop: usize| {
+            STOPS
+                .get(stop)
+                .and_then(|stop| stop.get(channel))
+                .copied()
+                .unwrap_or(0.0)
+        };
         (of(index) + part * (of(index + 1) - of(index))).round() as u8
     };
     RGBColor(channel(0), channel(1), channel(2))

@@ -61,16 +61,27 @@ pub fn regression(examples: usize, targets: &[&str], epochs: u32) -> RunReport {
         report.metrics.push(metric("train", "loss", epoch, train));
         report.metrics.push(metric("val", "loss", epoch, val));
         for (split, loss) in [("train", train), ("val", val)] {
-            report.metrics.push(metric(split, "mae", epoch, loss.abs().sqrt() * 0.8));
+            report
+                .metrics
+                .push(metric(split, "mae", epoch, loss.abs().sqrt() * 0.8));
             for (index, target) in targets.iter().enumerate() {
                 let value = loss.abs().sqrt() * (0.75 + 0.1 * index as f64);
-                report.metrics.push(metric(split, &format!("mae/{target}"), epoch, value));
+                report
+                    .metrics
+                    .push(metric(split, &format!("mae/{target}"), epoch, value));
             }
         }
         let rate = 1e-3 * 0.5_f64.powi((epoch / 8).min(12) as i32);
         report.metrics.push(metric("", "learning_rate", epoch, rate));
     }
-    let figures = [("mse", 0.042, 0.068, 0.051), ("rmse", 0.205, 0.262, 0.226), ("mae", 0.161, 0.21, 0.178), ("r2", 0.41, -0.004, 0.29), ("pearson", 0.66, f64::NAN, 0.56), ("ccc", 0.583, 0.0, 0.447)];
+    let figures = [
+        ("mse", 0.042, 0.068, 0.051),
+        ("rmse", 0.205, 0.262, 0.226),
+        ("mae", 0.161, 0.21, 0.178),
+        ("r2", 0.41, -0.004, 0.29),
+        ("pearson", 0.66, f64::NAN, 0.56),
+        ("ccc", 0.583, 0.0, 0.447),
+    ];
     for (name, model, mean, ridge) in figures {
         for (index, target) in targets.iter().copied().chain([""]).enumerate() {
             let shift = 0.01 * (index % 5) as f64;
@@ -94,8 +105,14 @@ pub fn regression(examples: usize, targets: &[&str], epochs: u32) -> RunReport {
     }
     let rows = (0..examples)
         .map(|index| {
-            let truth: Vec<f32> = targets.iter().map(|_| (0.38 * noise.normal()).clamp(-1.0, 1.0) as f32).collect();
-            let predicted = truth.iter().map(|truth| 0.55 * truth + (0.14 * noise.normal()) as f32 + 0.03).collect();
+            let truth: Vec<f32> = targets
+                .iter()
+                .map(|_| (0.38 * noise.normal()).clamp(-1.0, 1.0) as f32)
+                .collect();
+            let predicted = truth
+                .iter()
+                .map(|truth| 0.55 * truth + (0.14 * noise.normal()) as f32 + 0.03)
+                .collect();
             PredictionRow {
                 split: "test".to_owned(),
                 id: format!("song-{index:04}@15.0"),
@@ -118,7 +135,11 @@ pub fn regression(examples: usize, targets: &[&str], epochs: u32) -> RunReport {
 pub fn classification(classes: usize, examples: usize, epochs: u32) -> RunReport {
     const NAMES: [&str; 7] = ["anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"];
     let names: Vec<String> = (0..classes)
-        .map(|index| NAMES.get(index).map_or_else(|| format!("another_class_{index}"), |name| (*name).to_owned()))
+        .map(|index| {
+            NAMES
+                .get(index)
+                .map_or_else(|| format!("another_class_{index}"), |name| (*name).to_owned())
+        })
         .collect();
     let mut report = shell();
     report.experiment = "emodb-cnn".to_owned();
@@ -134,14 +155,19 @@ pub fn classification(classes: usize, examples: usize, epochs: u32) -> RunReport
         report.metrics.push(metric("train", "loss", epoch, train));
         report.metrics.push(metric("val", "loss", epoch, val));
         for (split, loss) in [("train", train), ("val", val)] {
-            report.metrics.push(metric(split, "accuracy", epoch, (-0.5 * loss).exp()));
+            report
+                .metrics
+                .push(metric(split, "accuracy", epoch, (-0.5 * loss).exp()));
             report.metrics.push(metric(split, "uar", epoch, (-0.55 * loss).exp()));
         }
         report.metrics.push(metric("", "learning_rate", epoch, 1e-3));
     }
-    for (name, model, majority, logistic) in
-        [("accuracy", 0.671, 0.235, 0.562), ("uar", 0.648, 0.143, 0.541), ("macro-f1", 0.64, 0.054, 0.533), ("weighted-f1", 0.66, 0.09, 0.557)]
-    {
+    for (name, model, majority, logistic) in [
+        ("accuracy", 0.671, 0.235, 0.562),
+        ("uar", 0.648, 0.143, 0.541),
+        ("macro-f1", 0.64, 0.054, 0.533),
+        ("weighted-f1", 0.66, 0.09, 0.557),
+    ] {
         report.results.push(ResultRow {
             split: "test".to_owned(),
             name: name.to_owned(),
@@ -163,7 +189,11 @@ pub fn classification(classes: usize, examples: usize, epochs: u32) -> RunReport
         .map(|index| {
             let truth = noise.below(classes).min(noise.below(classes + 1)) as u32;
             let mut predicted: Vec<f32> = (0..classes).map(|_| noise.uniform() as f32).collect();
-            let towards = if noise.chance(0.62) { truth as usize } else { (truth as usize + 1) % classes };
+            let towards = if noise.chance(0.62) {
+                truth as usize
+            } else {
+                (truth as usize + 1) % classes
+            };
             predicted[towards] += 1.5;
             let sum: f32 = predicted.iter().sum();
             PredictionRow {

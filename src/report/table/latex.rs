@@ -15,8 +15,10 @@ impl Comparison {
             "r".repeat(1 + self.baselines.len())
         );
         let header: Vec<String> = self.header().iter().map(|name| escape(name)).collect();
-        let label: String =
-            label.chars().filter(|character| character.is_ascii_alphanumeric() || "-:.".contains(*character)).collect();
+        let label: String = label
+            .chars()
+            .filter(|character| character.is_ascii_alphanumeric() || "-_:.".contains(*character))
+            .collect();
         let mut text = String::from("% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n");
         let mut line = |line: &str| {
             // Writing to a String does not fail.
@@ -44,7 +46,11 @@ impl Comparison {
     }
 
     fn cells(&self, row: &Row, first: bool) -> Vec<String> {
-        let mut cells = vec![if first || !self.has_targets() { escape(row.metric_label()) } else { String::new() }];
+        let mut cells = vec![if first || !self.has_targets() {
+            escape(row.metric_label())
+        } else {
+            String::new()
+        }];
         if self.has_targets() {
             cells.push(escape(&row.target));
         }
@@ -108,7 +114,24 @@ mod tests {
 
     #[test]
     fn a_paper_s_table() {
-        insta::assert_snapshot!(example().latex("Results on the test split (50%)", "tab:results_1"), @"");
+        insta::assert_snapshot!(example().latex("Results on the test split (50%)", "tab:results_1"), @r"
+        % needs \usepackage{booktabs}
+        \begin{table}
+          \centering
+          \caption{Results on the test split (50\%)}
+          \label{tab:results_1}
+          \begin{tabular}{llrrr}
+            \toprule
+            metric & target & model (95\% CI) & mean & ridge \\
+            \midrule
+            RMSE & valence\_50\% & \textbf{0.220} & \underline{0.310} & \textbf{0.220} \\
+             & average & \textbf{0.212} {\small [0.200, 0.225]} & 0.300 & \underline{0.250} \\
+            \midrule
+            CCC & valence\_50\% & \textbf{0.500} & -- & $-$0.100 \\
+            \bottomrule
+          \end{tabular}
+        \end{table}
+        ");
     }
 
     #[test]

@@ -57,7 +57,10 @@ impl Comparison {
             targets.sort_by_key(|target| target.is_empty());
             let several = targets.len() > 1;
             for target in targets {
-                let model = results.iter().rev().find(|row| row.name == name && row.target == target);
+                let model = results
+                    .iter()
+                    .rev()
+                    .find(|row| row.name == name && row.target == target);
                 let of_baseline = |baseline: &&str| {
                     baseline_rows
                         .iter()
@@ -67,7 +70,11 @@ impl Comparison {
                 };
                 rows.push(Row {
                     metric: name.to_owned(),
-                    target: if target.is_empty() && several { "average".to_owned() } else { target.to_owned() },
+                    target: if target.is_empty() && several {
+                        "average".to_owned()
+                    } else {
+                        target.to_owned()
+                    },
                     model: model.map(|row| row.value),
                     ci: model.and_then(|row| row.ci),
                     baselines: baselines.iter().map(of_baseline).collect(),
@@ -118,14 +125,21 @@ impl Row {
 
     /// The model's value, then the baselines'.
     pub fn values(&self) -> Vec<Option<f64>> {
-        std::iter::once(self.model).chain(self.baselines.iter().copied()).collect()
+        std::iter::once(self.model)
+            .chain(self.baselines.iter().copied())
+            .collect()
     }
 
     /// The place of each of [`Row::values`]. Values that look the same in the table share a place; where there are only
     /// two values, none is second.
     pub fn ranks(&self) -> Vec<Rank> {
         let values = self.values();
-        let mut present: Vec<f64> = values.iter().flatten().copied().filter(|value| value.is_finite()).collect();
+        let mut present: Vec<f64> = values
+            .iter()
+            .flatten()
+            .copied()
+            .filter(|value| value.is_finite())
+            .collect();
         present.sort_by(|a, b| match metric::better(&self.metric) {
             Better::Lower => a.total_cmp(b),
             Better::Higher => b.total_cmp(a),
@@ -214,8 +228,15 @@ pub(super) mod tests {
     #[test]
     fn the_average_comes_last_and_places_follow_the_metric() {
         let table = example();
-        let rows: Vec<(&str, &str)> = table.rows.iter().map(|row| (row.metric.as_str(), row.target.as_str())).collect();
-        assert_eq!(rows, [("rmse", "valence_50%"), ("rmse", "average"), ("ccc", "valence_50%")]);
+        let rows: Vec<(&str, &str)> = table
+            .rows
+            .iter()
+            .map(|row| (row.metric.as_str(), row.target.as_str()))
+            .collect();
+        assert_eq!(
+            rows,
+            [("rmse", "valence_50%"), ("rmse", "average"), ("ccc", "valence_50%")]
+        );
         assert_eq!(table.baselines, ["mean", "ridge"]);
         let ranks: Vec<Vec<Rank>> = table.rows.iter().map(Row::ranks).collect();
         assert_eq!(ranks[0], [Rank::Best, Rank::Second, Rank::Best]);
