@@ -1,0 +1,80 @@
+//! What metrics are called in front of readers, and which way is better.
+
+/// Which values are better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Better {
+    Lower,
+    Higher,
+}
+
+/// "rmse" → "RMSE"; unknown names stay as they are.
+pub(super) fn label(name: &str) -> &str {
+    match name {
+        "mse" => "MSE",
+        "rmse" => "RMSE",
+        "mae" => "MAE",
+        "r2" => "R²",
+        "pearson" => "Pearson r",
+        "ccc" => "CCC",
+        "uar" => "UAR",
+        "macro-f1" => "macro F1",
+        "weighted-f1" => "weighted F1",
+        other => other,
+    }
+}
+
+/// Errors and losses are better low, everything else high.
+pub(super) fn better(name: &str) -> Better {
+    let error = ["mse", "rmse", "mae", "loss", "error"];
+    if error
+        .iter()
+        .any(|part| name.split(['/', '-', '_']).any(|word| word == *part))
+    {
+        Better::Lower
+    } else {
+        Better::Higher
+    }
+}
+
+/// A figure as tables show it: three decimals, fewer for large values, powers of ten for tiny ones; "–" where there is none.
+pub(super) fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    let text = if !value.is_finite() {
+        return "–".to_owned();
+    } else if magnitude >= 1e6 || (magnitude < 5e-4 && magnitude > 0.0) {
+        format!("{value:.2e}")
+    } else if magnitude >= 1000.0 {
+        format!("{value:.0}")
+    } else if magnitude >= 100.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.3}")
+    };
+    text.replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_what_matters() {
+        assert_eq!(number(0.51249), "0.512");
+        assert_eq!(number(-0.5), "−0.500");
+        assert_eq!(number(0.0), "0.000");
+        assert_eq!(number(0.000_123_4), "1.23e−4");
+        assert_eq!(number(123.456), "123.5");
+        assert_eq!(number(12345.6), "12346");
+        assert_eq!(number(f64::NAN), "–");
+    }
+
+    #[test]
+    fn errors_are_better_low() {
+        for name in ["loss", "mse", "rmse", "mae", "mae/valence"] {
+            assert_eq!(better(name), Better::Lower, "{name}");
+        }
+        for name in ["r2", "ccc", "pearson", "accuracy", "uar", "macro-f1"] {
+            assert_eq!(better(name), Better::Higher, "{name}");
+        }
+    }
+}
