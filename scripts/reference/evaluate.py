@@ -3,8 +3,8 @@
     python scripts/reference/evaluate.py golden > tests/golden/evaluate/cases.json
     python scripts/reference/evaluate.py answer < questions.json > answers.json
 
-`golden` makes its own questions; `answer` takes them from tests/evaluate_sklearn.rs. Both write the same form: a list of
-cases, each with its input and, under "want", the reference's figures. What is undefined is null.
+`golden` makes its own questions; `answer` takes them from tests/evaluate_sklearn.rs. Both write the same form: a list
+of cases, each with its input and, under "want", the reference's figures. What is undefined is null.
 """
 
 import json

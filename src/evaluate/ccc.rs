@@ -5,7 +5,7 @@ use super::moments::Moments;
 /// CCC = 2·cov / (var_truth + var_predicted + (mean_truth − mean_predicted)²), with population variances (Lin 1989,
 /// "A concordance correlation coefficient to evaluate reproducibility", Biometrics 45, 255–268).
 ///
-/// From −1 to 1. 0 where one side is constant; NaN where both are constant and equal, since agreement then says nothing.
+/// From −1 to 1. 0 where one side is constant; NaN where both are constant and equal: agreement then says nothing.
 pub(super) fn ccc(moments: &Moments) -> f64 {
     let shift = moments.mean_truth - moments.mean_predicted;
     2.0 * moments.common / (moments.spread_truth + moments.spread_predicted + moments.count * shift * shift)

@@ -5,21 +5,16 @@
 //! coefficients, the difference of ours, so its penalty amounts to twice ours; the same is done here. Classes that the
 //! training split does not hold get probability 0.
 //!
-//! Newton's method; each step is solved by conjugate gradients with the Hessian's diagonal as preconditioner, so that
-//! the Hessian is never formed. The features are turned to their principal axes first: there they are uncorrelated,
-//! the Hessian is close to its diagonal, and there are never more of them than examples.
+//! The features are turned to their principal axes first: there they are uncorrelated, which makes the Hessian easy to
+//! approximate, and there are never more of them than examples.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::super::EvaluateError;
 use super::super::problem::{check_classes, check_length};
+use super::softmax_loss::{SoftmaxLoss, softmax};
 use super::standardize::Standardizer;
 
-/// The decrease of the mean loss that a further step could bring, in units of the loss, at which the solution is exact.
-const EXACT: f64 = 1e-20;
-/// The same, where rounding allows no further step.
-const NEARLY_EXACT: f64 = 1e-12;
-const NEWTON_STEPS: usize = 100;
 /// Beyond this many axes turning costs more than it saves.
 const MOST_AXES: usize = 1024;
 
@@ -80,17 +75,13 @@ impl Logistic {
 /// What fits for all C share, and the last solution, from which the next fit starts.
 pub(super) struct LogisticProblem {
     standardizer: Standardizer,
-    /// Features on their principal axes and a column of ones, `[examples, axes + 1]`.
-    inputs: DMatrix<f64>,
-    inputs_transposed: DMatrix<f64>,
+    loss: SoftmaxLoss,
     /// Turns weights on the axes into weights of the features, `[features, axes]`; `None`: they are the same.
     axes: Option<DMatrix<f64>>,
-    /// 1 at the true class, `[examples, classes that occur]`.
-    truth: DMatrix<f64>,
-    /// `[examples]`; they sum to 1.
-    weights: Vec<f64>,
     present: Vec<usize>,
     classes: usize,
+    examples: usize,
+    /// `[axes + 1, classes that occur]`.
     solution: DMatrix<f64>,
 }
 
@@ -125,13 +116,11 @@ impl LogisticProblem {
         Ok(Self {
             solution: DMatrix::zeros(inputs.ncols(), present.len()),
             standardizer,
-            inputs_transposed: inputs.transpose(),
-            inputs,
+            loss: SoftmaxLoss::new(inputs, one_hot, weights),
             axes,
-            truth: one_hot,
-            weights,
             present,
             classes,
+            examples: truth.len(),
         })
     }
 
@@ -140,16 +129,21 @@ impl LogisticProblem {
             return Err(EvaluateError::Strength { name: "C", value: c });
         }
         let vectors = if self.present.len() == 2 { 2.0 } else { 1.0 };
-        let penalty = vectors / (c * self.inputs.nrows() as f64);
-        let converged = self.present.len() < 2 || self.newton(penalty);
-        let on_axes = self.solution.rows(0, self.inputs.ncols() - 1);
-        let mut weights = match &self.axes {
+        let penalty = vectors / (c * self.examples as f64);
+        let converged = self.present.len() < 2 || {
+            let minimum = self.loss.minimise(&self.solution, penalty);
+            self.solution = minimum.solution;
+            minimum.converged
+        };
+        let axes = self.solution.nrows() - 1;
+        let on_axes = self.solution.rows(0, axes);
+        let weights = match &self.axes {
             Some(axes) => axes * on_axes,
             None => on_axes.into_owned(),
         };
         let features = weights.nrows();
-        weights = weights.insert_row(features, 0.0);
-        weights.set_row(features, &self.solution.row(self.inputs.ncols() - 1));
+        let mut weights = weights.insert_row(features, 0.0);
+        weights.set_row(features, &self.solution.row(axes));
         Ok(Logistic {
             standardizer: self.standardizer.clone(),
             weights,
@@ -159,183 +153,6 @@ impl LogisticProblem {
             single_class: self.present.len() == 1,
         })
     }
-
-    /// Improves the solution until it is exact; says whether it is.
-    fn newton(&mut self, penalty: f64) -> bool {
-        let mut point = self.at(self.solution.clone(), penalty);
-        let mut exact = false;
-        for _ in 0..NEWTON_STEPS {
-            let step = Curvature::at(self, &point, penalty).newton_step(&point.gradient);
-            let slope = point.gradient.dot(&step);
-            exact = -slope <= EXACT;
-            let Some(next) = self.search(&point, &step, slope, penalty) else {
-                exact |= -slope <= NEARLY_EXACT;
-                break;
-            };
-            point = next;
-            if exact {
-                break;
-            }
-        }
-        self.solution = point.solution;
-        exact
-    }
-
-    /// Goes along `step`, half as far until it pays; `None` if it never does.
-    fn search(&self, point: &Point, step: &DMatrix<f64>, slope: f64, penalty: f64) -> Option<Point> {
-        let mut length = 1.0;
-        while length > 1e-10 {
-            let next = self.at(&point.solution + step * length, penalty);
-            // Near the optimum the loss changes by less than its rounding; there the gradient decides.
-            let flat = (next.loss - point.loss).abs() <= 1e-13 * point.loss;
-            let smaller = next.gradient.norm_squared() <= point.gradient.norm_squared();
-            if next.loss <= point.loss + 1e-4 * length * slope || (flat && smaller) {
-                return Some(next);
-            }
-            length /= 2.0;
-        }
-        None
-    }
-
-    /// Mean loss, penalty included, and its gradient at a solution.
-    fn at(&self, solution: DMatrix<f64>, penalty: f64) -> Point {
-        let mut logits = &self.inputs * &solution;
-        let of_truth = logits.component_mul(&self.truth).column_sum();
-        let log_sums = softmax(&mut logits);
-        let mut loss = 0.5 * penalty * solution.rows(0, solution.nrows() - 1).norm_squared();
-        for ((log_sum, of_truth), weight) in log_sums.iter().zip(of_truth.iter()).zip(&self.weights) {
-            loss += weight * (log_sum - of_truth);
-        }
-        let mut residual = &logits - &self.truth;
-        for (mut row, &weight) in residual.row_iter_mut().zip(&self.weights) {
-            row *= weight;
-        }
-        let mut gradient = &self.inputs_transposed * residual;
-        add_penalty(&mut gradient, &solution, penalty);
-        centre_intercepts(&mut gradient);
-        Point {
-            solution,
-            loss,
-            gradient,
-            probabilities: logits,
-        }
-    }
-}
-
-/// A solution and what is known there.
-struct Point {
-    /// `[axes + 1, classes that occur]`.
-    solution: DMatrix<f64>,
-    loss: f64,
-    gradient: DMatrix<f64>,
-    /// `[examples, classes that occur]`.
-    probabilities: DMatrix<f64>,
-}
-
-/// The Hessian of the mean loss at a point, as an operator.
-struct Curvature<'a> {
-    problem: &'a LogisticProblem,
-    probabilities: &'a DMatrix<f64>,
-    penalty: f64,
-    diagonal: DMatrix<f64>,
-}
-
-impl<'a> Curvature<'a> {
-    fn at(problem: &'a LogisticProblem, point: &'a Point, penalty: f64) -> Self {
-        let mut variance = point.probabilities.map(|p| p * (1.0 - p));
-        for (mut row, &weight) in variance.row_iter_mut().zip(&problem.weights) {
-            row *= weight;
-        }
-        let mut diagonal = problem.inputs_transposed.map(|value| value * value) * variance;
-        let penalties = DMatrix::from_element(diagonal.nrows(), diagonal.ncols(), 1.0);
-        add_penalty(&mut diagonal, &penalties, penalty);
-        Self {
-            problem,
-            probabilities: &point.probabilities,
-            penalty,
-            diagonal: diagonal.map(|value| value.max(f64::MIN_POSITIVE)),
-        }
-    }
-
-    fn times(&self, direction: &DMatrix<f64>) -> DMatrix<f64> {
-        let mut logits = &self.problem.inputs * direction;
-        let means = logits.component_mul(self.probabilities).column_sum();
-        let rows = logits.row_iter_mut().zip(means.iter()).zip(&self.problem.weights);
-        for ((mut row, &mean), &weight) in rows {
-            row.apply(|value| *value = (*value - mean) * weight);
-        }
-        let mut product = &self.problem.inputs_transposed * logits.component_mul(self.probabilities);
-        add_penalty(&mut product, direction, self.penalty);
-        centre_intercepts(&mut product);
-        product
-    }
-
-    /// Solves H·step = −gradient by conjugate gradients, the more exactly the smaller the gradient.
-    fn newton_step(&self, gradient: &DMatrix<f64>) -> DMatrix<f64> {
-        let mut step = DMatrix::zeros(gradient.nrows(), gradient.ncols());
-        let mut residual = -gradient;
-        let precondition = |residual: &DMatrix<f64>| {
-            let mut scaled = residual.component_div(&self.diagonal);
-            centre_intercepts(&mut scaled);
-            scaled
-        };
-        let mut scaled = precondition(&residual);
-        let mut direction = scaled.clone();
-        let mut size = residual.dot(&scaled);
-        let goal = size * size.clamp(1e-16, 1e-2);
-        for _ in 0..gradient.len().clamp(50, 2000) {
-            if size <= goal {
-                break;
-            }
-            let product = self.times(&direction);
-            let curvature = direction.dot(&product);
-            if !(curvature.is_finite() && curvature > 0.0) {
-                break;
-            }
-            let length = size / curvature;
-            step += &direction * length;
-            residual -= product * length;
-            scaled = precondition(&residual);
-            let next = residual.dot(&scaled);
-            direction = &scaled + direction * (next / size);
-            size = next;
-        }
-        step
-    }
-}
-
-/// Adds the penalty's part of gradient or curvature: nothing for the intercepts, in the last row.
-fn add_penalty(sum: &mut DMatrix<f64>, weights: &DMatrix<f64>, penalty: f64) {
-    for (mut sum, weights) in sum.column_iter_mut().zip(weights.column_iter()) {
-        let penalised = weights.len().saturating_sub(1);
-        for (sum, weight) in sum.iter_mut().zip(weights.iter()).take(penalised) {
-            *sum += penalty * weight;
-        }
-    }
-}
-
-/// A constant added to all intercepts changes no probability: the loss is flat there. Gradients and steps have no part in
-/// that direction; this removes what rounding puts there.
-fn centre_intercepts(values: &mut DMatrix<f64>) {
-    if let Some(last) = values.nrows().checked_sub(1) {
-        let mut intercepts = values.row_mut(last);
-        let mean = intercepts.mean();
-        intercepts.add_scalar_mut(-mean);
-    }
-}
-
-/// Turns each row of logits into probabilities; gives the logarithms of the sums of exponentials.
-fn softmax(logits: &mut DMatrix<f64>) -> Vec<f64> {
-    logits
-        .row_iter_mut()
-        .map(|mut row| {
-            let largest = row.max();
-            row.apply(|value| *value = (*value - largest).exp());
-            let sum = row.sum();
-            row /= sum;
-            largest + sum.ln()
-        })
-        .collect()
 }
 
 fn with_ones(x: DMatrix<f64>) -> DMatrix<f64> {
@@ -343,8 +160,8 @@ fn with_ones(x: DMatrix<f64>) -> DMatrix<f64> {
     x.insert_column(columns, 1.0)
 }
 
-/// Coordinates of the rows of `x` `[examples, features]` on its principal axes, and the axes `[features, axes]`. The axes
-/// are orthonormal, so a penalty on weights is the same there; there are at most as many as examples.
+/// Coordinates of the rows of `x` `[examples, features]` on its principal axes, and the axes `[features, axes]`. The
+/// axes are orthonormal, so a penalty on weights is the same there; there are at most as many as examples.
 fn principal_axes(x: DMatrix<f64>) -> (DMatrix<f64>, Option<DMatrix<f64>>) {
     let (examples, features) = x.shape();
     if examples.min(features) > MOST_AXES {
@@ -366,6 +183,7 @@ fn principal_axes(x: DMatrix<f64>) -> (DMatrix<f64>, Option<DMatrix<f64>>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::softmax_loss::add_penalty;
     use super::*;
     use crate::random::Generator;
 

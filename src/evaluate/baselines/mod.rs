@@ -10,6 +10,7 @@ mod majority;
 mod mean;
 mod pooling;
 mod ridge;
+mod softmax_loss;
 mod standardize;
 
 use nalgebra::DMatrix;

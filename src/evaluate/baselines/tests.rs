@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::random::Generator;
 
@@ -172,4 +174,38 @@ fn what_does_not_fit_is_an_error() {
         fit(Baseline::Ridge, &train, &truth, &[vec![1.0, 2.0, f64::NAN, 0.0]]),
         EvaluateError::NotFinite { .. }
     ));
+}
+
+proptest! {
+    /// Features of any size, few or many examples, constant columns: predictions are finite, or there is an error.
+    #[test]
+    fn no_features_are_too_odd(
+        rows in prop::collection::vec(
+            prop::collection::vec(prop::sample::select(vec![0.0, 1.0, -1.0, 0.1, 1e30, -1e30, 1e-30, 3.4e38, 1e300]), 3),
+            1..12,
+        ),
+        classes in prop::collection::vec(0u32..3, 12),
+    ) {
+        let truth: Vec<u32> = classes.into_iter().take(rows.len()).collect();
+        let values: Vec<f32> = truth.iter().flat_map(|&class| [class as f32, 1e6]).collect();
+        let three = Problem::Classification {
+            classes: vec!["a".into(), "b".into(), "c".into()],
+        };
+        for (baseline, problem, truth) in [
+            (Baseline::Ridge, two_targets(), Truth::Values(&values)),
+            (Baseline::Logistic, three, Truth::Classes(&truth)),
+        ] {
+            let examples = Examples {
+                features: &rows,
+                truth,
+            };
+            match fit_and_predict(baseline, &problem, examples, examples, &rows) {
+                Ok(output) => {
+                    prop_assert!(output.test.iter().all(|value| value.is_finite()), "{output:?}");
+                    prop_assert!(!output.remark.contains("converge"), "{}", output.remark);
+                }
+                Err(error) => prop_assert!(rows.iter().flatten().any(|&value| value == 1e300), "{error}"),
+            }
+        }
+    }
 }
