@@ -185,7 +185,12 @@ fn text_needs_no_quotes_on_the_command_line() {
     let case = Case::new("text")
         .file("cnn.toml", &sound())
         .set("experiment.description=a = b, and \"c\"")
-        .set("loss.kind=mse");
+        .set("loss.kind=mse")
+        .set("experiment.name=2026")
+        .set("experiment.tags=[\"a\"]")
+        .set("experiment.tags[0]=2026-11-21");
+    assert_eq!(case.load().unwrap().experiment.experiment.name, "2026");
+    assert_eq!(case.load().unwrap().experiment.experiment.tags, ["2026-11-21"]);
     assert_eq!(
         case.load().unwrap().experiment.experiment.description,
         "a = b, and \"c\""
@@ -273,7 +278,7 @@ normalize = "none"
 kind = "db"
 reference = "max"
 top_db = 80.0
-amin = 0.0000000001
+amin = 1e-10
 
 [[model.layers]]
 conv2d = { channels = 8, kernel = 3, stride = 1, padding = "same", batch_norm = false }
@@ -292,7 +297,7 @@ kind = "adam"
 learning_rate = 0.001
 beta1 = 0.9
 beta2 = 0.999
-epsilon = 0.00000001
+epsilon = 1e-8
 weight_decay = 0.0
 
 [schedule]
@@ -423,4 +428,11 @@ proptest! {
         }
         prop_assert_eq!(reloaded(&to_toml(&experiment)), experiment);
     }
+}
+
+#[test]
+fn what_is_loaded_can_go_to_other_threads() {
+    fn goes<T: Send + Sync + 'static>() {}
+    goes::<affect::config::Resolved>();
+    goes::<affect::config::Mistakes>();
 }

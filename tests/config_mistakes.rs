@@ -403,7 +403,7 @@ fn mistakes_on_the_command_line_are_shown_in_the_argument() {
         .set("model.layers[7].dropout=0.5")
         .set("model.layers[0].conv2d.channels=0")
         .set("dataset.split.fractions=[0.5, 0.5")
-        .set("experiment.name=2026")
+        .set("train.device=2026")
         .set("train.batch_size")
         .set("train..batch_size=3");
     assert_snapshot!(case.rendered(), @r#"
@@ -443,13 +443,12 @@ Error:
    ╰────
 
 Error:
-  × `experiment.name`: expected a string, found the integer 2026
-   ╭─[--set:1:17]
- 1 │ experiment.name=2026
-   ·                 ──┬─
-   ·                   ╰── expected a string
+  × `train.device`: expected "cpu" or "auto", found the integer 2026
+   ╭─[--set:1:14]
+ 1 │ train.device=2026
+   ·              ──┬─
+   ·                ╰── expected "cpu" or "auto"
    ╰────
-  help: put it in quotes: "2026"
 
 Error:
   × `train.batch_size` sets nothing

@@ -30,8 +30,8 @@ pub(super) fn chain(source: &Source, mistakes: &mut Vec<Mistake>) -> Chain {
             Ok(text) => text,
             Err(mistake) => {
                 mistakes.push(match (named_at, &source) {
-                    (Some((place, named)), Source::File(path)) => not_read(place, &named, path, mistake),
-                    _ => mistake,
+                    (Some((place, named)), Source::File(path)) => not_read(place, &named, path, *mistake),
+                    _ => *mistake,
                 });
                 chain.complete = false;
                 break;
@@ -54,7 +54,7 @@ pub(super) fn chain(source: &Source, mistakes: &mut Vec<Mistake>) -> Chain {
         match extended(named, folder, &place, &seen, &chain.files) {
             Ok(path) => next = Some((Source::File(path), Some((place, named.to_owned())))),
             Err(mistake) => {
-                mistakes.push(mistake);
+                mistakes.push(*mistake);
                 chain.complete = false;
             }
         }
@@ -74,14 +74,15 @@ fn extended(
     place: &Place,
     seen: &[PathBuf],
     files: &[PathBuf],
-) -> Result<PathBuf, Mistake> {
+) -> Result<PathBuf, Box<Mistake>> {
     let refused = |message: &str| Mistake::at(place.clone(), message);
     if named.is_empty() {
         let help = "write `extends = \"base/some-file.toml\"`, relative to this file".to_owned();
-        return Err(refused("`extends`: expected the path of a file").help(help));
+        return Err(refused("`extends`: expected the path of a file").help(help).into());
     }
     let Some(folder) = folder else {
-        return Err(refused("`extends` has a meaning in files only").label("relative to which folder?".to_owned()));
+        let mistake = refused("`extends` has a meaning in files only");
+        return Err(mistake.label("relative to which folder?".to_owned()).into());
     };
     let path = folder.join(named);
     if seen.contains(&canonical(&path)) {
@@ -92,7 +93,8 @@ fn extended(
             .collect::<Vec<_>>();
         return Err(refused("`extends` goes round in a circle")
             .label("this file was read already".to_owned())
-            .help(circle.join("\n  extends ")));
+            .help(circle.join("\n  extends "))
+            .into());
     }
     Ok(path)
 }

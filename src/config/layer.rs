@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use figment::value::{Dict, Value};
 use miette::NamedSource;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::mistake::{Mistake, Place, Text};
 use super::path::{KeyPath, Step};
+use super::reading::{Reading, Spot};
+use super::shape::Shape;
 
 /// What is stronger wins. Layers of one rank stand side by side: their order decides only who wins a key that both set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,14 +48,6 @@ pub(super) enum Content {
         path: KeyPath,
         value: Value,
     },
-}
-
-/// Where a setting stands, in bytes of the layer's text.
-#[derive(Debug, Clone)]
-struct Spot {
-    key: Range<usize>,
-    /// Of a table: its header, or all of an inline table.
-    value: Range<usize>,
 }
 
 /// Which part of a setting a mistake points at.
@@ -101,7 +94,7 @@ impl Layer {
     }
 
     /// An environment variable, such as `AFFECT_TRAIN__EPOCHS=3`; `None` when its name is not that of a setting.
-    pub fn environment(name: &str, value: &str, mistakes: &mut Vec<Mistake>) -> Option<Self> {
+    pub fn environment(name: &str, value: &str, shape: &Shape, mistakes: &mut Vec<Mistake>) -> Option<Self> {
         let setting = name.strip_prefix(PREFIX)?;
         if !setting.contains(SEPARATOR) {
             return None;
@@ -115,11 +108,11 @@ impl Layer {
             start = span.end + SEPARATOR.len();
             steps.push((Step::of(&part.to_lowercase()), span));
         }
-        Self::assignment(Rank::Environment, text, steps, name.len() + 1, mistakes)
+        Self::assignment(Rank::Environment, text, steps, name.len() + 1, shape, mistakes)
     }
 
     /// An argument of `--set`, such as `train.epochs=3`; `None` when it cannot be read, which is added to `mistakes`.
-    pub fn command_line(argument: &str, mistakes: &mut Vec<Mistake>) -> Option<Self> {
+    pub fn command_line(argument: &str, shape: &Shape, mistakes: &mut Vec<Mistake>) -> Option<Self> {
         let text = Arc::new(NamedSource::new("--set", argument.to_owned()));
         let Some(equals) = argument.find('=') else {
             let place = Place {
@@ -150,7 +143,7 @@ impl Layer {
                 return None;
             }
         }
-        Self::assignment(Rank::CommandLine, text, steps, equals + 1, mistakes)
+        Self::assignment(Rank::CommandLine, text, steps, equals + 1, shape, mistakes)
     }
 
     fn assignment(
@@ -158,6 +151,7 @@ impl Layer {
         text: Text,
         steps: Vec<(Step, Range<usize>)>,
         value_start: usize,
+        shape: &Shape,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Self> {
         if steps.len() > DEEPEST {
@@ -176,7 +170,7 @@ impl Layer {
         let written = written.trim();
         let path: KeyPath = steps.iter().map(|(step, _)| step.clone()).collect();
         let mut reading = Reading::new(&text, offset);
-        let value = reading.written(written, &path);
+        let value = reading.written(written, &path, shape);
         for (length, (_, span)) in steps.iter().enumerate() {
             let spot = Spot {
                 key: span.clone(),
@@ -304,144 +298,4 @@ pub(super) fn nested(steps: &[Step], value: Value) -> Dict {
         Value::from(nested(rest, value))
     };
     Dict::from([(key(first), inner)])
-}
-
-/// Turns TOML into Figment's values and notes the places.
-struct Reading<'a> {
-    text: &'a Text,
-    /// Where the TOML begins in the text.
-    offset: usize,
-    spots: BTreeMap<KeyPath, Spot>,
-    mistakes: Vec<Mistake>,
-}
-
-impl<'a> Reading<'a> {
-    fn new(text: &'a Text, offset: usize) -> Self {
-        Self {
-            text,
-            offset,
-            spots: BTreeMap::new(),
-            mistakes: Vec::new(),
-        }
-    }
-
-    fn shifted(&self, span: &Range<usize>) -> Range<usize> {
-        span.start + self.offset..span.end + self.offset
-    }
-
-    fn refuse(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
-        let place = Place {
-            text: Arc::clone(self.text),
-            span: self.shifted(&span),
-        };
-        self.mistakes.push(Mistake::at(place, message).help(help));
-    }
-
-    fn syntax(&mut self, span: Range<usize>, message: &str) {
-        let span = visible(self.text.inner(), self.shifted(&span));
-        let place = Place {
-            text: Arc::clone(self.text),
-            span,
-        };
-        // What the parser says of anything that is no value.
-        let label = match message.strip_prefix("string values must be quoted") {
-            Some(_) if self.text.inner().get(place.span.clone()).is_none_or(str::is_empty) => "a value is missing here",
-            Some(_) => "not a value; text needs quotes",
-            None => message,
-        };
-        self.mistakes
-            .push(Mistake::at(place, "this is not valid TOML").label(label.to_owned()));
-    }
-
-    fn table(&mut self, table: &DeTable<'_>, path: &KeyPath) -> Dict {
-        let mut dict = Dict::new();
-        for (key, value) in table {
-            let name = key.get_ref();
-            let path = path.key(name);
-            let spot = Spot {
-                key: self.shifted(&key.span()),
-                value: self.shifted(&value.span()),
-            };
-            self.spots.insert(path.clone(), spot);
-            dict.insert(name.clone().into_owned(), self.value(value, &path));
-        }
-        dict
-    }
-
-    /// A value that cannot be used is refused here and becomes [`Value::from(())`], which fits everywhere.
-    fn value(&mut self, value: &Spanned<DeValue<'_>>, path: &KeyPath) -> Value {
-        match value.get_ref() {
-            DeValue::String(text) => Value::from(text.clone().into_owned()),
-            DeValue::Boolean(truth) => Value::from(*truth),
-            DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
-                Ok(number) => Value::from(number),
-                Err(_) => {
-                    self.refuse(value.span(), format!("`{path}`: {digits} is too large a number"), None);
-                    nothing()
-                }
-            },
-            DeValue::Float(digits) => match digits.as_str().parse::<f64>() {
-                Ok(number) if number.is_finite() => Value::from(number),
-                _ => {
-                    self.refuse(
-                        value.span(),
-                        format!("`{path}`: expected a finite number, found {digits}"),
-                        None,
-                    );
-                    nothing()
-                }
-            },
-            DeValue::Datetime(date) => {
-                let help = format!("where it is meant as text, put it in quotes: \"{date}\"");
-                self.refuse(value.span(), format!("`{path}`: no setting is a date"), Some(help));
-                nothing()
-            }
-            DeValue::Array(items) => {
-                let mut values = Vec::with_capacity(items.len());
-                for (index, item) in items.iter().enumerate() {
-                    let path = path.index(index);
-                    let span = self.shifted(&item.span());
-                    self.spots.insert(
-                        path.clone(),
-                        Spot {
-                            key: span.clone(),
-                            value: span,
-                        },
-                    );
-                    values.push(self.value(item, &path));
-                }
-                Value::from(values)
-            }
-            DeValue::Table(table) => Value::from(self.table(table, path)),
-        }
-    }
-
-    /// The right side of an assignment: TOML where it is TOML, else text. What opens a bracket or a quote is meant as TOML.
-    fn written(&mut self, written: &str, path: &KeyPath) -> Value {
-        let (value, errors) = DeValue::parse_recoverable(written);
-        match errors.first() {
-            None if !written.is_empty() => self.value(&value, path),
-            Some(error) if written.starts_with(['[', '{', '"', '\'']) => {
-                let span = error.span().unwrap_or(0..written.len());
-                self.syntax(span, error.message());
-                nothing()
-            }
-            _ => Value::from(written.to_owned()),
-        }
-    }
-}
-
-/// At the end of a text there is nothing to point at: its last character is shown instead.
-fn visible(text: &str, span: Range<usize>) -> Range<usize> {
-    if span.start < text.len() {
-        return span;
-    }
-    let written = text.trim_end();
-    let last = written.chars().next_back().map_or(0, char::len_utf8);
-    written.len() - last..written.len()
-}
-
-/// Stands for a value that was refused already.
-fn nothing() -> Value {
-    Value::from(figment::value::Empty::Unit)
 }

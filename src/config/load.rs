@@ -58,7 +58,7 @@ pub struct Origin {
 }
 
 impl Resolved {
-    /// A mistake in the setting at `path` ("model.layers[3]") that only another part of the program can find. It points at the
+    /// A mistake in the setting at `path` (`model.layers[3]`) that only another part of the program can find. It points at the
     /// place where the setting was written; for one that was not written, at the table around it.
     pub fn mistake(&self, path: &str, message: impl Into<String>, help: Option<String>) -> Mistakes {
         let path = KeyPath::parse(path);
@@ -95,6 +95,7 @@ impl Resolved {
 /// All mistakes, each with its place: errors of syntax, files that are not there, unknown and missing keys, values of the
 /// wrong type or out of range, and settings that make no sense together.
 pub fn load(request: &Request) -> Result<Resolved, Mistakes> {
+    let shape = shape();
     let mut mistakes = Vec::new();
     let Chain {
         mut layers,
@@ -110,13 +111,13 @@ pub fn load(request: &Request) -> Result<Resolved, Mistakes> {
     layers.extend(
         environment
             .iter()
-            .filter_map(|(name, value)| Layer::environment(name, value, &mut mistakes)),
+            .filter_map(|(name, value)| Layer::environment(name, value, shape, &mut mistakes)),
     );
     layers.extend(
         request
             .overrides
             .iter()
-            .filter_map(|argument| Layer::command_line(argument, &mut mistakes)),
+            .filter_map(|argument| Layer::command_line(argument, shape, &mut mistakes)),
     );
     for layer in layers.iter_mut().filter(|layer| !layer.is_file()) {
         if let Some((_, place)) = layer.take_extends() {
@@ -124,7 +125,6 @@ pub fn load(request: &Request) -> Result<Resolved, Mistakes> {
         }
     }
 
-    let shape = shape();
     layers.insert(0, merge::defaults(request.source.default_name(), shape, &layers));
     let merged = Merged::of(layers, &mut mistakes);
     let mut found = check::check(shape, &merged.tree);

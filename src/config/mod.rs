@@ -17,11 +17,14 @@ mod merge;
 mod mistake;
 mod nearest;
 mod path;
+mod reading;
 mod rules;
 mod schema;
 mod shape;
+mod shape_of_schema;
 mod source;
 mod task;
+mod words;
 mod write;
 
 pub use experiment::{About, Experiment};

@@ -167,7 +167,7 @@ fn deam_targets(targets: &[crate::dataset::spec::DeamTarget], found: &mut Vec<Fi
         let finding = at("dataset.targets", "`dataset.targets` is empty").label("what is to be predicted?".to_owned());
         found.push(finding);
     }
-    targets.iter().map(|target| name(target)).collect()
+    targets.iter().map(name).collect()
 }
 
 /// How far the sum of the fractions may be from 1: three thirds with six digits pass.
@@ -237,7 +237,7 @@ fn rounded(number: f64) -> f64 {
 
 fn check_mel(recipe: &crate::features::recipe::MelRecipe, found: &mut Vec<Finding>) {
     let nyquist = f64::from(recipe.sample_rate) / 2.0;
-    if recipe.n_fft % 2 == 1 {
+    if !recipe.n_fft.is_multiple_of(2) {
         found.push(at(
             "features.n_fft",
             format!("`features.n_fft` must be even, not {}", recipe.n_fft),
@@ -280,7 +280,7 @@ fn check_same_padding(conv: &Conv2dSpec, path: &KeyPath, found: &mut Vec<Finding
     if conv.padding != Padding::Named(NamedPadding::Same) {
         return;
     }
-    let is_even = |size: usize| size % 2 == 0;
+    let is_even = |size: usize| size.is_multiple_of(2);
     let (rows, columns) = conv.kernel.get();
     let help = "give `padding` as a number, or as [rows, columns]".to_owned();
     if is_even(rows) || is_even(columns) {

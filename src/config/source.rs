@@ -54,7 +54,7 @@ impl Source {
         }
     }
 
-    pub(super) fn read(&self) -> Result<Text, Mistake> {
+    pub(super) fn read(&self) -> Result<Text, Box<Mistake>> {
         let text = match self {
             Self::File(path) => read(path)?,
             Self::BuiltIn(built_in) => built_in.text.to_owned(),
@@ -67,17 +67,15 @@ impl Source {
 /// No experiment file comes near it; a recording that was named by mistake should not fill the memory.
 const LARGEST_FILE: u64 = 16 << 20;
 
-fn read(path: &Path) -> Result<String, Mistake> {
+fn read(path: &Path) -> Result<String, Box<Mistake>> {
     let shown = path.display().to_string();
-    let fails = |error: std::io::Error| Mistake::of_file(&shown, format!("cannot read `{shown}`: {error}"));
+    let fails = |error: std::io::Error| Box::new(Mistake::of_file(&shown, format!("cannot read `{shown}`: {error}")));
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(fails)?;
     file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(fails)?;
     if bytes.len() as u64 > LARGEST_FILE {
-        return Err(Mistake::of_file(
-            &shown,
-            format!("`{shown}` is too large for an experiment file (over 16 MiB)"),
-        ));
+        let message = format!("`{shown}` is too large for an experiment file (over 16 MiB)");
+        return Err(Mistake::of_file(&shown, message).into());
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error
@@ -86,7 +84,9 @@ fn read(path: &Path) -> Result<String, Mistake> {
             .unwrap_or_default();
         let line = String::from_utf8_lossy(valid).matches('\n').count() + 1;
         let message = format!("`{shown}` is not text: line {line} is not valid UTF-8");
-        Mistake::of_file(&shown, message).help("is it a TOML file, saved as UTF-8?".to_owned())
+        Mistake::of_file(&shown, message)
+            .help("is it a TOML file, saved as UTF-8?".to_owned())
+            .into()
     })
 }
 

@@ -40,7 +40,7 @@ fn flatten_into(path: &str, value: &Value, list: &mut Vec<(String, String)>) {
             }
         }
         Value::String(text) => list.push((path.to_owned(), text.clone())),
-        other => list.push((path.to_owned(), other.to_string())),
+        other => list.push((path.to_owned(), inline(other))),
     }
 }
 
@@ -95,8 +95,16 @@ fn line(text: &mut String, key: &str, value: &Value) {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     let _ = if bare {
-        writeln!(text, "{key} = {value}")
+        writeln!(text, "{key} = {}", inline(value))
     } else {
-        writeln!(text, "{} = {value}", Value::from(key))
+        writeln!(text, "{} = {}", Value::from(key), inline(value))
     };
+}
+
+/// As TOML, with small and large numbers as `1e-10` and not with all their zeros.
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Float(number) if number.is_finite() => format!("{number:?}"),
+        other => other.to_string(),
+    }
 }
