@@ -23,7 +23,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use failure::Failure;
 use output::ColorChoice;
 
 /// Declared experiments on emotion in audio: features, training, records and reports in one program.
