@@ -275,3 +275,198 @@ fn readme(spec: &SyntheticSpec) -> String {
         spec.songs, spec.seconds, spec.sample_rate, spec.seed, spec.annotators, spec.annotator_deviation
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::dataset::split::SplitSpec;
+
+    fn small() -> SyntheticSpec {
+        SyntheticSpec {
+            songs: 10,
+            seconds: 1.0,
+            sample_rate: 8000,
+            ..SyntheticSpec::default()
+        }
+    }
+
+    fn silent(_: usize, _: usize) {}
+
+    /// Every file under `folder` with its content.
+    fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![folder.to_path_buf()];
+        while let Some(next) = folders.pop() {
+            for entry in std::fs::read_dir(next).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let content = std::fs::read(&path).unwrap();
+                    found.insert(path.strip_prefix(folder).unwrap().to_path_buf(), content);
+                }
+            }
+        }
+        found
+    }
+
+    fn with_threads(threads: usize, spec: &SyntheticSpec, cache: &Path) -> PathBuf {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| prepare(spec, cache, &silent)).unwrap()
+    }
+
+    #[test]
+    fn the_bytes_are_the_same_on_any_number_of_threads() {
+        let (one, three) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let one = contents(&with_threads(1, &small(), one.path()));
+        assert_eq!(one.len(), 13);
+        assert!(one == contents(&with_threads(3, &small(), three.path())));
+    }
+
+    #[test]
+    fn files_are_pcm_of_the_right_length() {
+        let cache = tempfile::tempdir().unwrap();
+        let root = prepare(&small(), cache.path(), &silent).unwrap();
+        for song in 1..=10 {
+            let reader = hound::WavReader::open(root.join(format!("MEMD_audio/{song}.wav"))).unwrap();
+            let format = reader.spec();
+            assert_eq!(
+                (format.channels, format.sample_rate, format.bits_per_sample),
+                (1, 8000, 16)
+            );
+            assert_eq!(reader.len(), 8000);
+            assert!(reader.into_samples::<i16>().any(|sample| sample.unwrap().abs() > 300));
+        }
+    }
+
+    #[test]
+    fn the_annotations_are_those_of_deam_in_form() {
+        let cache = tempfile::tempdir().unwrap();
+        let root = prepare(&small(), cache.path(), &silent).unwrap();
+        let text = std::fs::read_to_string(root.join(ANNOTATIONS).join(ANNOTATION_FILE)).unwrap();
+        let mut lines = text.lines();
+        assert_eq!(
+            lines.next(),
+            Some("song_id, valence_mean, valence_std, arousal_mean, arousal_std")
+        );
+        for (line, id) in lines.by_ref().zip(1..=10) {
+            let fields: Vec<f64> = line.split(',').map(|field| field.parse().unwrap()).collect();
+            assert_eq!((fields.len(), fields[0]), (5, f64::from(id)));
+            assert!((1.0..=9.0).contains(&fields[1]) && (1.0..=9.0).contains(&fields[3]));
+        }
+        assert_eq!(lines.next(), None);
+        let mut truth = csv::Reader::from_path(root.join("truth.csv")).unwrap();
+        assert_eq!(truth.records().map(Result::unwrap).count(), 10);
+    }
+
+    #[test]
+    fn what_is_there_is_reused_and_what_is_missing_or_torn_is_made_again() {
+        let cache = tempfile::tempdir().unwrap();
+        let root = prepare(&small(), cache.path(), &silent).unwrap();
+        let whole = contents(&root);
+        prepare(&small(), cache.path(), &|_, _| panic!("nothing is missing")).unwrap();
+
+        let annotations = root.join(ANNOTATIONS).join(ANNOTATION_FILE);
+        std::fs::remove_file(&annotations).unwrap();
+        std::fs::remove_file(root.join("MEMD_audio/4.wav")).unwrap();
+        let torn = files::open_in_place(&root.join("MEMD_audio/9.wav")).unwrap();
+        torn.set_len(100).unwrap();
+        let heard = std::sync::Mutex::new(Vec::new());
+        let again = prepare(&small(), cache.path(), &|done, all| {
+            heard.lock().unwrap().push((done, all))
+        })
+        .unwrap();
+        let mut heard = heard.into_inner().unwrap();
+        heard.sort_unstable();
+        assert_eq!(heard, [(9, 10), (10, 10)]);
+        assert!(again == root && contents(&root) == whole);
+    }
+
+    #[test]
+    fn two_at_once_make_one_corpus() {
+        let cache = tempfile::tempdir().unwrap();
+        let rendered = AtomicUsize::new(0);
+        let count = |_: usize, _: usize| {
+            rendered.fetch_add(1, Ordering::Relaxed);
+        };
+        // Threads of their own: each waits for the lock, as processes would.
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| prepare(&small(), cache.path(), &count).unwrap());
+            }
+        });
+        assert_eq!(rendered.into_inner(), 10);
+        assert_eq!(contents(&cache.path().join("synthetic").join(key(&small()))).len(), 13);
+    }
+
+    #[test]
+    fn the_key_is_of_what_changes_the_files() {
+        let same = [
+            SyntheticSpec {
+                split: SplitSpec::Random {
+                    fractions: [0.6, 0.2, 0.2],
+                    stratify: true,
+                    seed: None,
+                },
+                ..small()
+            },
+            SyntheticSpec {
+                targets: Vec::new(),
+                ..small()
+            },
+        ];
+        assert!(same.iter().all(|spec| key(spec) == key(&small())));
+        let others = [
+            SyntheticSpec { songs: 11, ..small() },
+            SyntheticSpec {
+                seconds: 1.5,
+                ..small()
+            },
+            SyntheticSpec {
+                sample_rate: 8001,
+                ..small()
+            },
+            SyntheticSpec {
+                annotators: 9,
+                ..small()
+            },
+            SyntheticSpec {
+                annotator_deviation: 0.5,
+                ..small()
+            },
+            SyntheticSpec { seed: 2, ..small() },
+        ];
+        assert!(others.iter().all(|spec| key(spec) != key(&small())));
+    }
+
+    #[test]
+    fn settings_out_of_range_and_unwritable_folders_are_errors() {
+        let cache = tempfile::tempdir().unwrap();
+        for spec in [
+            SyntheticSpec { songs: 0, ..small() },
+            SyntheticSpec {
+                seconds: f64::NAN,
+                ..small()
+            },
+            SyntheticSpec {
+                sample_rate: 0,
+                ..small()
+            },
+            SyntheticSpec {
+                annotator_deviation: -1.0,
+                ..small()
+            },
+        ] {
+            assert!(matches!(
+                prepare(&spec, cache.path(), &silent),
+                Err(Error::OutOfRange { .. })
+            ));
+        }
+        let file = cache.path().join("file");
+        files::write_whole(&file, b"").unwrap();
+        let error = prepare(&small(), &file, &silent).unwrap_err();
+        assert!(error.to_string().contains("file"), "{error}");
+    }
+}
