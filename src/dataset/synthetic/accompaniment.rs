@@ -96,7 +96,7 @@ fn bass(style: &Style, root: f64, beat: usize) -> impl Iterator<Item = Written> 
         2f64.min((style.metre - in_bar) as f64)
     };
     let accent = if in_bar == 0 { 1.0 } else { 0.85 };
-    (every_beat || in_bar % 2 == 0)
+    (every_beat || in_bar.is_multiple_of(2))
         .then_some(Written {
             position: beat as f64,
             length,
@@ -125,7 +125,7 @@ pub fn drums(style: &Style, clock: &Clock, performer: &Performer, generator: &mu
             Drums::Kit => {
                 hit(Drum::Hat, position, 0.6);
                 hit(Drum::Hat, position + 0.5, 0.4);
-                if in_bar % 2 == 0 && in_bar + 1 < style.metre {
+                if in_bar.is_multiple_of(2) && in_bar + 1 < style.metre {
                     hit(Drum::Kick, position, 1.0);
                 } else {
                     hit(Drum::Snare, position, 0.8);

@@ -15,15 +15,14 @@
 //! length is right; a process that was killed leaves a corpus that the next one completes; and two processes that write at
 //! once write the same bytes. The lock only keeps them from doing the work twice.
 
-use std::fmt::Write as _;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::emotion::{Affect, Cue, Mode};
 use super::song::{Song, samples};
+use super::texts::{annotations, readme, truth};
 use super::{Error, check};
 use crate::dataset::spec::SyntheticSpec;
 use crate::files;
@@ -41,6 +40,9 @@ const WAV_HEADER: u64 = 44;
 /// `split`, `targets` and `scale`) and for the renderer's version. What is missing is rendered, in parallel on the current
 /// rayon pool; what is there is reused. `progress` hears of finished and of all songs, from any thread; it is not called
 /// when nothing is missing.
+///
+/// It blocks while another process or thread makes the same corpus, so two tasks of one rayon pool must not both call it for
+/// the same settings.
 ///
 /// # Errors
 ///
@@ -175,105 +177,6 @@ fn wav(sound: &[f32], sample_rate: u32, path: &Path) -> Result<Vec<u8>, Error> {
         path: path.to_path_buf(),
         source,
     })
-}
-
-/// The song-level annotations, with DEAM's header: all columns but the first begin with a space.
-fn annotations(songs: &[Song]) -> String {
-    let mut text = String::from("song_id, valence_mean, valence_std, arousal_mean, arousal_std\n");
-    for song in songs {
-        let (valence, arousal) = (song.ratings.valence, song.ratings.arousal);
-        let _ = writeln!(
-            text,
-            "{},{:.3},{:.3},{:.3},{:.3}",
-            song.id, valence.mean, valence.deviation, arousal.mean, arousal.deviation
-        );
-    }
-    text
-}
-
-/// What was true of each song.
-fn truth(songs: &[Song]) -> String {
-    let mut text = String::from("song_id,valence,arousal");
-    for cue in Cue::ALL {
-        let _ = write!(text, ",{}", format!("{cue:?}").to_lowercase());
-    }
-    text.push_str(
-        ",tempo_bpm,notes_per_beat,dynamics_db,mode_name,register_midi,sounding_share,attack_factor,brightness_db_per_octave,\
-         dissonance_share,contour_direction,range_steps,irregularity,vibrato_semitones,vibrato_hz,\
-         tonic,metre,pattern,drums,melody,chords,bass,gain_db,tilt_db,reverberation_s,noise_db\n",
-    );
-    for song in songs {
-        let (cues, style) = (&song.cues, &song.style);
-        let _ = write!(
-            text,
-            "{},{:.3},{:.3}",
-            song.id,
-            Affect::to_scale(song.truth.valence),
-            Affect::to_scale(song.truth.arousal)
-        );
-        for cue in Cue::ALL {
-            let _ = write!(text, ",{:.3}", song.strengths.of(cue));
-        }
-        let mode = match cues.mode {
-            Mode::Major => "major",
-            Mode::Minor => "minor",
-        };
-        let _ = write!(
-            text,
-            ",{:.1},{:.2},{:.1},{mode},{:.1},{:.2},{:.2},{:.2},{:.2},{:.2},{:.1},{:.2},{:.2},{:.2}",
-            cues.tempo,
-            cues.density,
-            cues.dynamics,
-            cues.register,
-            cues.articulation,
-            cues.attack,
-            cues.brightness,
-            cues.dissonance,
-            cues.contour,
-            cues.range,
-            cues.irregularity,
-            cues.vibrato_depth,
-            cues.vibrato_rate,
-        );
-        let names = format!(
-            "{:?},{:?},{:?},{:?},{:?}",
-            style.pattern, style.drums, style.melody, style.chords, style.bass
-        );
-        let recording = &style.recording;
-        let _ = writeln!(
-            text,
-            ",{},{},{},{:.1},{:.1},{:.2},{:.0}",
-            style.tonic,
-            style.metre,
-            names.to_lowercase(),
-            recording.gain,
-            recording.tilt,
-            recording.reverberation,
-            recording.noise
-        );
-    }
-    text
-}
-
-fn readme(spec: &SyntheticSpec) -> String {
-    format!(
-        "Music rendered by `affect` from known valence and arousal\n\
-         \n\
-         {} songs of {} s at {} Hz, seed {}. No recording and no composition of others is in it.\n\
-         \n\
-         MEMD_audio/    one WAV file per song\n\
-         annotations/   mean and standard deviation of {} simulated annotators' ratings (deviation {} each), on the\n\
-        \x20              scale 1 to 9, in the layout of DEAM\n\
-         truth.csv      what was true of each song: valence and arousal before the annotators, how strongly each cue was\n\
-        \x20              used (in standard deviations), the cues in their units, and what varied freely\n\
-         \n\
-         The mapping from emotion to music follows findings of music psychology; the documentation of the module\n\
-         `dataset::synthetic` names the sources. The corpus is for trying the program out. Results on it say nothing about\n\
-         how well a model recognises emotion in real music.\n\
-         \n\
-         The folder may be deleted; it is rendered again when needed, to the same bytes.\n",
-        spec.songs, spec.seconds, spec.sample_rate, spec.seed, spec.annotators, spec.annotator_deviation
-    )
 }
 
 #[cfg(test)]

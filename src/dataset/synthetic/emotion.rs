@@ -3,7 +3,7 @@
 //! The mapping is a lens model (Brunswik; Juslin 2000): every cue is a noisy, linear sign of valence and arousal, the
 //! cues' noises are independent, and the cues add up. Eerola, Friberg & Bresin (2013) find just that for listeners: cue
 //! levels act linearly and without interactions, and a linear model of the cues explains 77 to 89 per cent of the
-//! variance of the ratings. [`INCONSISTENCY`] is set so that a linear model of all cues here lies in that range.
+//! variance of the ratings. The noise is set so that a linear model of all cues here lies in that range.
 //!
 //! Where the directions and the order of the weights come from:
 //!
@@ -23,7 +23,7 @@
 //! | regularity | regular timing for happiness and tenderness, irregular for sadness, anger and fear: Juslin & Laukka (2003, microstructural regularity of pitch, level and duration) |
 //! | vibrato | slow and narrow for sadness, wider and faster for the active emotions: Juslin & Laukka (2003) |
 //!
-//! The sources give directions and an order of importance for different sets of cues; the figures of [`weights`] are ours.
+//! The sources give directions and an order of importance for different sets of cues; the weights themselves are ours.
 //!
 //! - Dean, R. T., Bailes, F. & Schubert, E. (2011). Acoustic intensity causes perceived changes in arousal levels in music. PLoS ONE 6(4).
 //! - Eerola, T., Friberg, A. & Bresin, R. (2013). Emotional expression in music: contribution, linearity, and additivity of primary musical cues. Frontiers in Psychology 4:487.
@@ -76,7 +76,7 @@ impl Affect {
     }
 }
 
-/// What carries emotion.
+/// What carries emotion: the names of the strengths' columns in truth.csv.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cue {
     Tempo,
@@ -163,6 +163,7 @@ impl Strengths {
         }))
     }
 
+    /// The strength of one cue.
     pub fn of(&self, cue: Cue) -> f64 {
         self.0[cue.index()]
     }
@@ -208,6 +209,7 @@ pub struct Cues {
 }
 
 impl Cues {
+    /// What a performer does who uses the cues so strongly.
     pub fn new(strengths: &Strengths) -> Self {
         let of = |cue| strengths.of(cue);
         Self {
