@@ -1,11 +1,14 @@
 //! Chords, bass and drums under the melody.
 
 use super::emotion::Cues;
-use super::harmony::Chord;
+use super::harmony::{Chord, Voicing};
 use super::perform::{Performer, Written};
 use super::score::{Clock, Drum, Hit, Note, Part};
 use super::style::{Drums, Pattern, Style};
 use crate::random::Generator;
+
+/// Lowest note of the bass (MIDI).
+const BASS: f64 = 36.0;
 
 /// Composes chords and bass over `chords` (one for each bar).
 pub fn compose(
@@ -24,99 +27,83 @@ pub fn compose(
         let Some(chord) = chords.get(beat / style.metre) else {
             break;
         };
-        let in_bar = beat % style.metre;
-        let position = beat as f64;
-        let accent = if in_bar == 0 { 1.0 } else { 0.85 };
-        let tones = chord.voicing(cues.mode, style.tonic, middle);
-        let mut all = |position, length, accent, generator: &mut Generator| {
-            for &tone in &tones {
-                let level = accent / (tones.len() as f64).sqrt();
-                notes.push(performer.play(
-                    Part::Chords,
-                    Written {
-                        position,
-                        length,
-                        pitch: tone,
-                        accent: level,
-                    },
-                    clock,
-                    generator,
-                ));
-            }
-        };
-        match style.pattern {
-            Pattern::Block => all(position, 1.0, accent, generator),
-            Pattern::Pulse => {
-                all(position, 0.5, accent, generator);
-                all(position + 0.5, 0.5, 0.75 * accent, generator);
-            }
-            Pattern::OffBeat => all(position + 0.5, 0.5, accent, generator),
-            Pattern::Arpeggio | Pattern::Alberti => {
-                for half in 0..2 {
-                    let count = 2 * in_bar + half;
-                    let tone = figure(style.pattern, count, tones.len(), upward);
-                    let position = position + 0.5 * half as f64;
-                    let pitch = tones[tone];
-                    notes.push(performer.play(
-                        Part::Chords,
-                        Written {
-                            position,
-                            length: 0.5,
-                            pitch,
-                            accent: 0.9 * accent,
-                        },
-                        clock,
-                        generator,
-                    ));
-                    if half == 0 && chord.clash.is_some() {
-                        let pitch = pitch + 1.0;
-                        notes.push(performer.play(
-                            Part::Chords,
-                            Written {
-                                position,
-                                length: 0.5,
-                                pitch,
-                                accent: 0.8 * accent,
-                            },
-                            clock,
-                            generator,
-                        ));
-                    }
-                }
-            }
-        }
-        let every_beat = matches!(style.pattern, Pattern::OffBeat | Pattern::Pulse);
-        if every_beat || in_bar % 2 == 0 {
-            let length = if every_beat {
-                1.0
-            } else {
-                2.0f64.min((style.metre - in_bar) as f64)
-            };
-            let pitch = chord.bass(cues.mode, style.tonic, 36.0);
-            notes.push(performer.play(
-                Part::Bass,
-                Written {
-                    position,
-                    length,
-                    pitch,
-                    accent,
-                },
-                clock,
-                generator,
-            ));
+        let voicing = chord.voicing(cues.mode, style.tonic, middle);
+        let root = chord.bass(cues.mode, style.tonic, BASS);
+        let played = figure(style, &voicing, beat, upward)
+            .into_iter()
+            .map(|written| (Part::Chords, written))
+            .chain(bass(style, root, beat).map(|written| (Part::Bass, written)));
+        for (part, written) in played {
+            notes.push(performer.play(part, written, clock, generator));
         }
     }
     notes
 }
 
-/// Which chord tone the `count`-th half beat of a bar has, of `tones`.
-fn figure(pattern: Pattern, count: usize, tones: usize, upward: bool) -> usize {
-    let step = match pattern {
-        Pattern::Alberti => [0, 2, 1, 2][count % 4],
-        _ => count % tones.min(3),
+/// What the chord instrument plays on one beat.
+fn figure(style: &Style, voicing: &Voicing, beat: usize, upward: bool) -> Vec<Written> {
+    let in_bar = beat % style.metre;
+    let position = beat as f64;
+    let accent = if in_bar == 0 { 1.0 } else { 0.85 };
+    let tones: Vec<f64> = voicing.triad.into_iter().chain(voicing.clash).collect();
+    let whole = |offset: f64, length: f64, accent: f64| {
+        let accent = accent / (tones.len() as f64).sqrt();
+        let at = move |&pitch| Written {
+            position: position + offset,
+            length,
+            pitch,
+            accent,
+        };
+        tones.iter().map(at).collect::<Vec<_>>()
     };
-    let last = tones.min(3) - 1;
-    if upward { step.min(last) } else { last - step.min(last) }
+    match style.pattern {
+        Pattern::Block => whole(0.0, 1.0, accent),
+        Pattern::Pulse => [whole(0.0, 0.5, accent), whole(0.5, 0.5, 0.75 * accent)].concat(),
+        Pattern::OffBeat => whole(0.5, 0.5, accent),
+        Pattern::Arpeggio | Pattern::Alberti => {
+            let tone = |half: usize| {
+                let count = 2 * in_bar + half;
+                let tone = match style.pattern {
+                    Pattern::Alberti => [0, 2, 1, 2][count % 4],
+                    _ => count % 3,
+                };
+                let pitch = voicing.triad[if upward { tone } else { 2 - tone }];
+                Written {
+                    position: position + 0.5 * half as f64,
+                    length: 0.5,
+                    pitch,
+                    accent: 0.9 * accent,
+                }
+            };
+            // One tone at a time has nothing to clash with: its neighbour sounds along.
+            let clash = voicing.clash.map(|_| Written {
+                pitch: tone(0).pitch + 1.0,
+                accent: 0.8 * accent,
+                ..tone(0)
+            });
+            [tone(0), tone(1)].into_iter().chain(clash).collect()
+        }
+    }
+}
+
+/// What the bass plays on one beat, if it plays.
+fn bass(style: &Style, root: f64, beat: usize) -> impl Iterator<Item = Written> {
+    let in_bar = beat % style.metre;
+    let every_beat = matches!(style.pattern, Pattern::OffBeat | Pattern::Pulse);
+    let length = if every_beat {
+        1.0
+    } else {
+        2f64.min((style.metre - in_bar) as f64)
+    };
+    let accent = if in_bar == 0 { 1.0 } else { 0.85 };
+    (every_beat || in_bar.is_multiple_of(2))
+        .then_some(Written {
+            position: beat as f64,
+            length,
+            pitch: root,
+            accent,
+        })
+        .into_iter()
 }
 
 /// Composes the drums.
@@ -138,7 +125,7 @@ pub fn drums(style: &Style, clock: &Clock, performer: &Performer, generator: &mu
             Drums::Kit => {
                 hit(Drum::Hat, position, 0.6);
                 hit(Drum::Hat, position + 0.5, 0.4);
-                if in_bar % 2 == 0 && in_bar + 1 < style.metre {
+                if in_bar.is_multiple_of(2) && in_bar + 1 < style.metre {
                     hit(Drum::Kick, position, 1.0);
                 } else {
                     hit(Drum::Snare, position, 0.8);

@@ -38,3 +38,64 @@ pub fn rate(truth: Affect, annotators: usize, deviation: f64, generator: &mut Ge
         arousal: of(truth.arousal),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generator(song: u64) -> Generator {
+        Generator::keyed(5, "ratings", &[song])
+    }
+
+    #[test]
+    fn ratings_stay_on_the_scale() {
+        let extreme = Affect {
+            valence: 0.95,
+            arousal: -0.95,
+        };
+        for song in 0..50 {
+            for annotators in [1, 2, 10] {
+                let ratings = rate(extreme, annotators, 4.0, &mut generator(song));
+                assert!(
+                    [ratings.valence, ratings.arousal]
+                        .iter()
+                        .all(|rating| (1.0..=9.0).contains(&rating.mean))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn many_annotators_find_the_truth_and_their_spread_is_stated() {
+        let ratings = rate(
+            Affect {
+                valence: 0.25,
+                arousal: -0.5,
+            },
+            4000,
+            1.0,
+            &mut generator(0),
+        );
+        assert!(
+            (ratings.valence.mean - 6.0).abs() < 0.06 && (ratings.arousal.mean - 3.0).abs() < 0.06,
+            "{ratings:?}"
+        );
+        assert!((ratings.valence.deviation - 1.0).abs() < 0.05, "{ratings:?}");
+    }
+
+    #[test]
+    fn one_annotator_has_no_spread_and_a_perfect_one_no_error() {
+        let truth = Affect {
+            valence: 0.25,
+            arousal: 0.0,
+        };
+        assert_eq!(rate(truth, 1, 1.0, &mut generator(1)).valence.deviation, 0.0);
+        assert_eq!(
+            rate(truth, 3, 0.0, &mut generator(1)).valence,
+            Rating {
+                mean: 6.0,
+                deviation: 0.0
+            }
+        );
+    }
+}

@@ -15,15 +15,14 @@
 //! length is right; a process that was killed leaves a corpus that the next one completes; and two processes that write at
 //! once write the same bytes. The lock only keeps them from doing the work twice.
 
-use std::fmt::Write as _;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::emotion::{Affect, Cue, Mode};
 use super::song::{Song, samples};
+use super::texts::{annotations, readme, truth};
 use super::{Error, check};
 use crate::dataset::spec::SyntheticSpec;
 use crate::files;
@@ -41,6 +40,9 @@ const WAV_HEADER: u64 = 44;
 /// `split`, `targets` and `scale`) and for the renderer's version. What is missing is rendered, in parallel on the current
 /// rayon pool; what is there is reused. `progress` hears of finished and of all songs, from any thread; it is not called
 /// when nothing is missing.
+///
+/// It blocks while another process or thread makes the same corpus, so two tasks of one rayon pool must not both call it for
+/// the same settings.
 ///
 /// # Errors
 ///
@@ -177,101 +179,197 @@ fn wav(sound: &[f32], sample_rate: u32, path: &Path) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// The song-level annotations, with DEAM's header: all columns but the first begin with a space.
-fn annotations(songs: &[Song]) -> String {
-    let mut text = String::from("song_id, valence_mean, valence_std, arousal_mean, arousal_std\n");
-    for song in songs {
-        let (valence, arousal) = (song.ratings.valence, song.ratings.arousal);
-        let _ = writeln!(
-            text,
-            "{},{:.3},{:.3},{:.3},{:.3}",
-            song.id, valence.mean, valence.deviation, arousal.mean, arousal.deviation
-        );
-    }
-    text
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
 
-/// What was true of each song.
-fn truth(songs: &[Song]) -> String {
-    let mut text = String::from("song_id,valence,arousal");
-    for cue in Cue::ALL {
-        let _ = write!(text, ",{}", format!("{cue:?}").to_lowercase());
-    }
-    text.push_str(
-        ",tempo_bpm,notes_per_beat,dynamics_db,mode_name,register_midi,sounding_share,attack_factor,brightness_db_per_octave,\
-         dissonance_share,contour_direction,range_steps,irregularity,vibrato_semitones,vibrato_hz,\
-         tonic,metre,pattern,drums,melody,chords,bass,gain_db,tilt_db,reverberation_s,noise_db\n",
-    );
-    for song in songs {
-        let (cues, style) = (&song.cues, &song.style);
-        let _ = write!(
-            text,
-            "{},{:.3},{:.3}",
-            song.id,
-            Affect::to_scale(song.truth.valence),
-            Affect::to_scale(song.truth.arousal)
-        );
-        for cue in Cue::ALL {
-            let _ = write!(text, ",{:.3}", song.strengths.of(cue));
+    use super::*;
+    use crate::dataset::split::SplitSpec;
+
+    fn small() -> SyntheticSpec {
+        SyntheticSpec {
+            songs: 10,
+            seconds: 1.0,
+            sample_rate: 8000,
+            ..SyntheticSpec::default()
         }
-        let mode = match cues.mode {
-            Mode::Major => "major",
-            Mode::Minor => "minor",
-        };
-        let _ = write!(
-            text,
-            ",{:.1},{:.2},{:.1},{mode},{:.1},{:.2},{:.2},{:.2},{:.2},{:.2},{:.1},{:.2},{:.2},{:.2}",
-            cues.tempo,
-            cues.density,
-            cues.dynamics,
-            cues.register,
-            cues.articulation,
-            cues.attack,
-            cues.brightness,
-            cues.dissonance,
-            cues.contour,
-            cues.range,
-            cues.irregularity,
-            cues.vibrato_depth,
-            cues.vibrato_rate,
-        );
-        let names = format!(
-            "{:?},{:?},{:?},{:?},{:?}",
-            style.pattern, style.drums, style.melody, style.chords, style.bass
-        );
-        let recording = &style.recording;
-        let _ = writeln!(
-            text,
-            ",{},{},{},{:.1},{:.1},{:.2},{:.0}",
-            style.tonic,
-            style.metre,
-            names.to_lowercase(),
-            recording.gain,
-            recording.tilt,
-            recording.reverberation,
-            recording.noise
-        );
     }
-    text
-}
 
-fn readme(spec: &SyntheticSpec) -> String {
-    format!(
-        "Music rendered by `affect` from known valence and arousal\n\
-         \n\
-         {} songs of {} s at {} Hz, seed {}. No recording and no composition of others is in it.\n\
-         \n\
-         MEMD_audio/    one WAV file per song\n\
-         annotations/   mean and standard deviation of {} simulated annotators' ratings (deviation {} each), on the\n\
-        \x20              scale 1 to 9, in the layout of DEAM\n\
-         truth.csv      what was true of each song: valence and arousal before the annotators, how strongly each cue was\n\
-        \x20              used (in standard deviations), the cues in their units, and what varied freely\n\
-         \n\
-         The mapping from emotion to music follows findings of music psychology; the documentation of the module\n\
-         `dataset::synthetic` names the sources. The corpus is for trying the program out. Results on it say nothing about\n\
-         how well a model recognises emotion in real music.\n\
-         \n\
-         The folder may be deleted; it is rendered again when needed, to the same bytes.\n",
-        spec.songs, spec.seconds, spec.sample_rate, spec.seed, spec.annotators, spec.annotator_deviation
-    )
+    fn silent(_: usize, _: usize) {}
+
+    /// Every file under `folder` with its content.
+    fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![folder.to_path_buf()];
+        while let Some(next) = folders.pop() {
+            for entry in std::fs::read_dir(next).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let content = std::fs::read(&path).unwrap();
+                    found.insert(path.strip_prefix(folder).unwrap().to_path_buf(), content);
+                }
+            }
+        }
+        found
+    }
+
+    fn with_threads(threads: usize, spec: &SyntheticSpec, cache: &Path) -> PathBuf {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| prepare(spec, cache, &silent)).unwrap()
+    }
+
+    #[test]
+    fn the_bytes_are_the_same_on_any_number_of_threads() {
+        let (one, three) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let one = contents(&with_threads(1, &small(), one.path()));
+        assert_eq!(one.len(), 13);
+        assert!(one == contents(&with_threads(3, &small(), three.path())));
+    }
+
+    #[test]
+    fn files_are_pcm_of_the_right_length() {
+        let cache = tempfile::tempdir().unwrap();
+        let root = prepare(&small(), cache.path(), &silent).unwrap();
+        for song in 1..=10 {
+            let reader = hound::WavReader::open(root.join(format!("MEMD_audio/{song}.wav"))).unwrap();
+            let format = reader.spec();
+            assert_eq!(
+                (format.channels, format.sample_rate, format.bits_per_sample),
+                (1, 8000, 16)
+            );
+            assert_eq!(reader.len(), 8000);
+            assert!(reader.into_samples::<i16>().any(|sample| sample.unwrap().abs() > 300));
+        }
+    }
+
+    #[test]
+    fn the_annotations_are_those_of_deam_in_form() {
+        let cache = tempfile::tempdir().unwrap();
+        let root = prepare(&small(), cache.path(), &silent).unwrap();
+        let text = std::fs::read_to_string(root.join(ANNOTATIONS).join(ANNOTATION_FILE)).unwrap();
+        let mut lines = text.lines();
+        assert_eq!(
+            lines.next(),
+            Some("song_id, valence_mean, valence_std, arousal_mean, arousal_std")
+        );
+        for (line, id) in lines.by_ref().zip(1..=10) {
+            let fields: Vec<f64> = line.split(',').map(|field| field.parse().unwrap()).collect();
+            assert_eq!((fields.len(), fields[0]), (5, f64::from(id)));
+            assert!((1.0..=9.0).contains(&fields[1]) && (1.0..=9.0).contains(&fields[3]));
+        }
+        assert_eq!(lines.next(), None);
+        let mut truth = csv::Reader::from_path(root.join("truth.csv")).unwrap();
+        assert_eq!(truth.records().map(Result::unwrap).count(), 10);
+    }
+
+    #[test]
+    fn what_is_there_is_reused_and_what_is_missing_or_torn_is_made_again() {
+        let cache = tempfile::tempdir().unwrap();
+        let root = prepare(&small(), cache.path(), &silent).unwrap();
+        let whole = contents(&root);
+        prepare(&small(), cache.path(), &|_, _| panic!("nothing is missing")).unwrap();
+
+        let annotations = root.join(ANNOTATIONS).join(ANNOTATION_FILE);
+        std::fs::remove_file(&annotations).unwrap();
+        std::fs::remove_file(root.join("MEMD_audio/4.wav")).unwrap();
+        let torn = files::open_in_place(&root.join("MEMD_audio/9.wav")).unwrap();
+        torn.set_len(100).unwrap();
+        let heard = std::sync::Mutex::new(Vec::new());
+        let again = prepare(&small(), cache.path(), &|done, all| {
+            heard.lock().unwrap().push((done, all))
+        })
+        .unwrap();
+        let mut heard = heard.into_inner().unwrap();
+        heard.sort_unstable();
+        assert_eq!(heard, [(9, 10), (10, 10)]);
+        assert!(again == root && contents(&root) == whole);
+    }
+
+    #[test]
+    fn two_at_once_make_one_corpus() {
+        let cache = tempfile::tempdir().unwrap();
+        let rendered = AtomicUsize::new(0);
+        let count = |_: usize, _: usize| {
+            rendered.fetch_add(1, Ordering::Relaxed);
+        };
+        // Threads of their own: each waits for the lock, as processes would.
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| prepare(&small(), cache.path(), &count).unwrap());
+            }
+        });
+        assert_eq!(rendered.into_inner(), 10);
+        assert_eq!(contents(&cache.path().join("synthetic").join(key(&small()))).len(), 13);
+    }
+
+    #[test]
+    fn the_key_is_of_what_changes_the_files() {
+        let same = [
+            SyntheticSpec {
+                split: SplitSpec::Random {
+                    fractions: [0.6, 0.2, 0.2],
+                    stratify: true,
+                    seed: None,
+                },
+                ..small()
+            },
+            SyntheticSpec {
+                targets: Vec::new(),
+                ..small()
+            },
+        ];
+        assert!(same.iter().all(|spec| key(spec) == key(&small())));
+        let others = [
+            SyntheticSpec { songs: 11, ..small() },
+            SyntheticSpec {
+                seconds: 1.5,
+                ..small()
+            },
+            SyntheticSpec {
+                sample_rate: 8001,
+                ..small()
+            },
+            SyntheticSpec {
+                annotators: 9,
+                ..small()
+            },
+            SyntheticSpec {
+                annotator_deviation: 0.5,
+                ..small()
+            },
+            SyntheticSpec { seed: 2, ..small() },
+        ];
+        assert!(others.iter().all(|spec| key(spec) != key(&small())));
+    }
+
+    #[test]
+    fn settings_out_of_range_and_unwritable_folders_are_errors() {
+        let cache = tempfile::tempdir().unwrap();
+        for spec in [
+            SyntheticSpec { songs: 0, ..small() },
+            SyntheticSpec {
+                seconds: f64::NAN,
+                ..small()
+            },
+            SyntheticSpec {
+                sample_rate: 0,
+                ..small()
+            },
+            SyntheticSpec {
+                annotator_deviation: -1.0,
+                ..small()
+            },
+        ] {
+            assert!(matches!(
+                prepare(&spec, cache.path(), &silent),
+                Err(Error::OutOfRange { .. })
+            ));
+        }
+        let file = cache.path().join("file");
+        files::write_whole(&file, b"").unwrap();
+        let error = prepare(&small(), &file, &silent).unwrap_err();
+        assert!(error.to_string().contains("file"), "{error}");
+    }
 }

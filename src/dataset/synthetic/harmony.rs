@@ -28,6 +28,14 @@ pub fn nearest_step(mode: Mode, tonic: i32, pitch: f64) -> i32 {
         .unwrap_or(guess)
 }
 
+/// A chord as it is played, in MIDI notes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Voicing {
+    /// Lowest first.
+    pub triad: [f64; 3],
+    pub clash: Option<f64>,
+}
+
 /// A triad on a step of the scale, with a note that clashes where the harmony is dissonant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chord {
@@ -50,24 +58,51 @@ impl Chord {
         matches!((step - self.root).rem_euclid(7), 0 | 2 | 4)
     }
 
-    /// MIDI notes in close position around `middle`, lowest first, the clash last.
-    pub fn voicing(&self, mode: Mode, tonic: i32, middle: f64) -> Vec<f64> {
-        let mut tones: Vec<f64> = [0, 2, 4]
-            .into_iter()
-            .map(|third| {
-                let pitch = f64::from(tonic + semitones(mode, self.root + third));
-                pitch + 12.0 * ((middle - pitch) / 12.0).round()
-            })
-            .collect();
-        let clash = self.clash.map(|tone| tones[tone] + 1.0);
-        tones.sort_by(f64::total_cmp);
-        tones.extend(clash);
-        tones
+    /// Close position around the MIDI note `middle`.
+    pub fn voicing(&self, mode: Mode, tonic: i32, middle: f64) -> Voicing {
+        let mut triad = [0, 2, 4].map(|third| {
+            let pitch = f64::from(tonic + semitones(mode, self.root + third));
+            pitch + 12.0 * ((middle - pitch) / 12.0).round()
+        });
+        let clash = self.clash.map(|tone| triad[tone] + 1.0);
+        triad.sort_by(f64::total_cmp);
+        Voicing { triad, clash }
     }
 
     /// The root as a MIDI note in the octave from `lowest`.
     pub fn bass(&self, mode: Mode, tonic: i32, lowest: f64) -> f64 {
         let pitch = f64::from(tonic + semitones(mode, self.root));
         pitch + 12.0 * ((lowest - pitch) / 12.0).ceil()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn tonic_triads_are_major_and_minor() {
+        let triad = |mode| Chord { root: 0, clash: None }.voicing(mode, 0, 64.0).triad;
+        assert_eq!(triad(Mode::Major), [60.0, 64.0, 67.0]);
+        assert_eq!(triad(Mode::Minor), [60.0, 63.0, 67.0]);
+        assert_eq!(semitones(Mode::Major, -1), -1);
+        assert_eq!(semitones(Mode::Minor, 9), 15);
+    }
+
+    proptest! {
+        #[test]
+        fn voicings_lie_around_the_middle(root in -7..14i32, tonic in 0..12i32, middle in 40f64..90.0, clash in 0..3usize) {
+            let voicing = Chord { root, clash: Some(clash) }.voicing(Mode::Minor, tonic, middle);
+            prop_assert!(voicing.triad.iter().all(|pitch| (pitch - middle).abs() <= 6.0));
+            prop_assert!(voicing.triad.iter().any(|pitch| voicing.clash == Some(pitch + 1.0)));
+        }
+
+        #[test]
+        fn the_nearest_step_is_within_a_whole_tone(tonic in 0..12i32, pitch in 30f64..100.0) {
+            let step = nearest_step(Mode::Major, tonic, pitch);
+            prop_assert!((f64::from(tonic + semitones(Mode::Major, step)) - pitch).abs() <= 1.0);
+        }
     }
 }

@@ -97,16 +97,15 @@ struct Walk {
 impl Walk {
     fn advance(&mut self, generator: &mut Generator) {
         let size = if generator.chance(0.25) { 2 } else { 1 };
-        let span = self.high - self.low;
         if generator.chance(self.rising) {
             self.step += size;
             if self.step > self.high {
-                self.step = self.high - span + generator.below(2) as i32;
+                self.step = self.low + generator.below(2) as i32;
             }
         } else {
             self.step -= size;
             if self.step < self.low {
-                self.step = self.low + span - generator.below(2) as i32;
+                self.step = self.high - generator.below(2) as i32;
             }
         }
     }

@@ -116,3 +116,25 @@ fn fade(samples: &mut [f32], length: usize) {
         *sample *= 1.0 - (index + 1) as f32 / length as f32;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limiter_leaves_the_quiet_alone_and_never_reaches_one() {
+        assert_eq!((limit(0.5), limit(-0.8)), (0.5, -0.8));
+        let limited: Vec<f32> = (0..200).map(|step| limit(step as f32 * 0.05)).collect();
+        assert!(limited.windows(2).all(|pair| pair[0] < pair[1]) && limited.iter().all(|&sample| sample < 1.0));
+    }
+
+    #[test]
+    fn fading_begins_and_ends_in_silence() {
+        for length in [0, 1, 2, 5, 100] {
+            let mut samples = vec![1f32; length];
+            fade(&mut samples, 10);
+            assert!(samples.first().is_none_or(|&first| first == 0.0));
+            assert!(samples.last().is_none_or(|&last| last == 0.0));
+        }
+    }
+}

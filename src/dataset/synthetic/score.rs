@@ -21,6 +21,17 @@ pub struct Note {
     pub pitch: f64,
     /// Linear.
     pub level: f64,
+    /// Where two play it, out of tune with each other.
+    pub second: Option<Second>,
+}
+
+/// The second player of a note.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Second {
+    /// Semitones away from the first.
+    pub detuning: f64,
+    /// Level against the first's, 0 to 1.
+    pub share: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +63,7 @@ pub struct Clock {
 }
 
 /// The standard deviation of a beat's length, as a share of it, at irregularity 1.
-const RUBATO: f64 = 0.16;
+const RUBATO: f64 = 0.2;
 
 impl Clock {
     /// Beats from just after 0 until past `seconds`.

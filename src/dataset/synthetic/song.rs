@@ -108,3 +108,100 @@ impl Song {
 pub fn samples(seconds: f64, rate: u32) -> usize {
     (seconds * f64::from(rate)).round() as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> SyntheticSpec {
+        SyntheticSpec::default()
+    }
+
+    #[test]
+    fn a_song_depends_on_seed_and_id_alone() {
+        let song = Song::draw(&spec(), 3);
+        assert_eq!(song, Song::draw(&SyntheticSpec { songs: 10, ..spec() }, 3));
+        assert_ne!(song, Song::draw(&spec(), 4));
+        assert_ne!(song, Song::draw(&SyntheticSpec { seed: 2, ..spec() }, 3));
+        assert_eq!(song.render(1, 1.0, 8000), song.render(1, 1.0, 8000));
+    }
+
+    #[test]
+    fn songs_are_heard_undistorted_and_without_offset_at_every_rate() {
+        for (id, rate) in (1..=12).zip([8000, 22_050, 48_000].into_iter().cycle()) {
+            let samples = Song::draw(&spec(), id).render(1, 1.5, rate);
+            assert_eq!(samples.len(), (1.5 * f64::from(rate)) as usize);
+            let peak = samples.iter().fold(0f32, |peak, sample| peak.max(sample.abs()));
+            let mean = samples.iter().sum::<f32>() / samples.len() as f32;
+            assert!((0.01..1.0).contains(&peak), "song {id}: peak {peak}");
+            assert!(mean.abs() < 0.01, "song {id}: offset {mean}");
+        }
+    }
+
+    /// The score of a song with some cues changed.
+    fn score(change: impl Fn(&mut Cues)) -> Score {
+        let mut song = Song::draw(&spec(), 7);
+        song.cues = Cues {
+            density: 2.0,
+            tempo: 100.0,
+            contour: 0.0,
+            dissonance: 0.0,
+            irregularity: 0.0,
+            articulation: 0.8,
+            range: 5.0,
+            ..song.cues
+        };
+        change(&mut song.cues);
+        song.score(1, 30.0)
+    }
+
+    fn melody(score: &Score) -> Vec<&crate::dataset::synthetic::score::Note> {
+        score.notes.iter().filter(|note| note.part == Part::Melody).collect()
+    }
+
+    #[test]
+    fn contour_turns_the_steps_of_the_melody_round() {
+        let share_rising = |contour| {
+            let score = score(|cues| cues.contour = contour);
+            let melody = melody(&score);
+            let rising = melody.windows(2).filter(|pair| pair[1].pitch > pair[0].pitch).count();
+            rising as f64 / melody.len() as f64
+        };
+        assert!(share_rising(0.95) > 0.7 && share_rising(-0.95) < 0.35);
+    }
+
+    #[test]
+    fn tempo_and_density_set_the_number_of_notes() {
+        let notes = |tempo, density| {
+            melody(&score(|cues| {
+                cues.tempo = tempo;
+                cues.density = density;
+            }))
+            .len() as f64
+        };
+        // 30 s, some notes left out as rests.
+        assert!((notes(60.0, 1.0) / 30.0 - 0.95).abs() < 0.15);
+        assert!((notes(120.0, 1.0) / 60.0 - 0.95).abs() < 0.15);
+        assert!((notes(120.0, 2.5) / 150.0 - 0.95).abs() < 0.15);
+        assert!((notes(120.0, 0.6) / 36.0 - 0.95).abs() < 0.25);
+    }
+
+    #[test]
+    fn articulation_sets_the_sounding_share() {
+        let mean_length = |articulation| {
+            let score = score(|cues| cues.articulation = articulation);
+            let melody = melody(&score);
+            melody.iter().map(|note| note.duration).sum::<f64>() / melody.len() as f64
+        };
+        assert!((mean_length(1.0) / mean_length(0.4) - 2.5).abs() < 0.2);
+    }
+
+    #[test]
+    fn dissonance_brings_clashing_notes_and_beats() {
+        let with = |dissonance| score(|cues| cues.dissonance = dissonance);
+        let (consonant, dissonant) = (with(0.0), with(1.0));
+        assert!(dissonant.notes.len() > consonant.notes.len() + 20);
+        assert!(consonant.notes.iter().all(|note| note.second.is_none()));
+        assert!(melody(&dissonant).iter().all(|note| note.second.is_some()));
+    }
+}

@@ -101,13 +101,13 @@ impl Style {
                 generator,
             ),
             mix: [
-                decibels(generator, -7.0, 2.0),
-                decibels(generator, -4.0, 2.0),
+                decibels(generator, -9.0, 2.5),
+                decibels(generator, -7.0, 2.5),
                 decibels(generator, -9.0, 3.0),
             ],
             recording: Recording {
-                gain: (4.5 * generator.normal()).clamp(-9.0, 9.0),
-                tilt: 2.5 * generator.normal().clamp(-2.0, 2.0),
+                gain: (5.0 * generator.normal()).clamp(-10.0, 10.0),
+                tilt: 3.0 * generator.normal().clamp(-2.0, 2.0),
                 reverberation: generator.range(0.2, 1.3),
                 wet: generator.range(0.0, 0.35),
                 noise: generator.range(-75.0, -48.0),

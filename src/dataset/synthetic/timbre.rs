@@ -69,7 +69,7 @@ impl Family {
     /// The instrument's own weight of a harmonic (1 is the fundamental at `frequency` Hz), linear.
     fn weight(self, harmonic: usize, frequency: f64) -> f64 {
         match self {
-            Self::Reed if harmonic % 2 == 0 => 0.12,
+            Self::Reed if harmonic.is_multiple_of(2) => 0.12,
             Self::Organ if !harmonic.is_power_of_two() => 0.35,
             Self::Mallet if !matches!(harmonic, 1 | 4 | 10) => 0.06,
             // A formant near 1.2 kHz.

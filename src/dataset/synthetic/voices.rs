@@ -10,6 +10,8 @@ const BLOCK: usize = 64;
 const INAUDIBLE: f32 = 3e-4;
 /// Vibrato grows over this many seconds.
 const VIBRATO_ONSET: f64 = 0.35;
+/// A period in the units of a phase accumulator, which wraps round.
+const PERIOD_OF_PHASE: f64 = 4_294_967_296.0;
 
 /// Adds `note` to `out`, both at `rate` Hz; what lies past the end is cut.
 pub fn add_note(out: &mut [f32], rate: u32, note: &Note, instrument: &mut Instrument) {
@@ -27,10 +29,13 @@ pub fn add_note(out: &mut [f32], rate: u32, note: &Note, instrument: &mut Instru
     let darker = (-(BLOCK as f64) / (instrument.darkening() * rate)).exp() as f32;
     let waves = instrument.waves(note.pitch);
 
+    let share = note.second.map_or(0.0, |second| second.share as f32);
+    let apart = note.second.map_or(0.0, |second| second.detuning / 12.0).exp2();
     let mut phase = 0u32;
+    let mut second_phase = 0u32;
     let mut colour = 1.0f32;
     let mut risen = 0.0f32;
-    let mut level = note.level as f32;
+    let mut level = (note.level / (1.0 + f64::from(share * share)).sqrt()) as f32;
     for (index, block) in out.chunks_mut(BLOCK).enumerate() {
         let position = index * BLOCK;
         if level < INAUDIBLE {
@@ -41,12 +46,19 @@ pub fn add_note(out: &mut [f32], rate: u32, note: &Note, instrument: &mut Instru
             let depth = depth * (seconds / VIBRATO_ONSET).min(1.0);
             (depth / 12.0 * f64::from(sine(speed * seconds))).exp2()
         });
-        let increment = (hertz * bend / rate * 4_294_967_296.0) as u32;
+        let turns = hertz * bend / rate;
+        let increment = (turns * PERIOD_OF_PHASE) as u32;
+        let second_increment = (turns * apart * PERIOD_OF_PHASE) as u32;
         for (offset, sample) in block.iter_mut().enumerate() {
             risen += rise * (1.0 - risen);
             level *= if position + offset < held { decay } else { release };
-            *sample += level * risen * read(waves, phase, colour);
+            let mut value = read(waves, phase, colour);
+            if share > 0.0 {
+                value += share * read(waves, second_phase, colour);
+            }
+            *sample += level * risen * value;
             phase = phase.wrapping_add(increment);
+            second_phase = second_phase.wrapping_add(second_increment);
         }
         colour *= darker;
     }
@@ -57,7 +69,7 @@ fn per_sample(seconds: f64, rate: f64) -> f32 {
     (-1.0 / (seconds * rate)).exp() as f32
 }
 
-/// Both wavetables at `phase` (2³² is a period), mixed by `colour` (1 is bright), interpolated linearly.
+/// Both wavetables at `phase` ([`PERIOD_OF_PHASE`] is a period), mixed by `colour` (1 is bright), interpolated linearly.
 #[inline]
 fn read(waves: &Waves, phase: u32, colour: f32) -> f32 {
     const SHIFT: u32 = u32::BITS - PERIOD.trailing_zeros();
@@ -136,4 +148,94 @@ pub fn noise(length: usize, generator: &mut Generator) -> Vec<f32> {
     }
     samples.truncate(length);
     samples
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::spec::SyntheticSpec;
+    use crate::dataset::synthetic::score::{Part, Second};
+    use crate::dataset::synthetic::song::Song;
+    use crate::dataset::synthetic::timbre::Family;
+
+    const RATE: u32 = 22_050;
+
+    fn organ() -> Instrument {
+        let mut cues = Song::draw(&SyntheticSpec::default(), 1).cues;
+        cues.vibrato_depth = 0.0;
+        Instrument::new(Family::Organ, &cues, RATE, &mut Generator::keyed(1, "test", &[]))
+    }
+
+    fn note(start: f64, second: Option<Second>) -> Note {
+        Note {
+            part: Part::Melody,
+            start,
+            duration: 1.5,
+            pitch: 69.0,
+            level: 1.0,
+            second,
+        }
+    }
+
+    /// Power at `hertz`, by correlation with a complex exponential.
+    fn power_at(samples: &[f32], hertz: f64) -> f64 {
+        let (mut re, mut im) = (0.0, 0.0);
+        for (index, &sample) in samples.iter().enumerate() {
+            let turns = hertz * index as f64 / f64::from(RATE);
+            let (sin, cos) = (std::f64::consts::TAU * turns).sin_cos();
+            re += f64::from(sample) * cos;
+            im += f64::from(sample) * sin;
+        }
+        (re * re + im * im) / (samples.len() as f64).powi(2)
+    }
+
+    #[test]
+    fn a_note_has_its_pitch() {
+        let mut out = vec![0f32; 22_050];
+        add_note(&mut out, RATE, &note(0.0, None), &mut organ());
+        assert!(power_at(&out, 440.0) > 100.0 * power_at(&out, 452.0).max(power_at(&out, 660.0)));
+    }
+
+    #[test]
+    fn a_second_player_beats() {
+        let second = Some(Second {
+            detuning: 0.2,
+            share: 1.0,
+        });
+        let loudness = |second| {
+            let mut out = vec![0f32; 22_050];
+            add_note(&mut out, RATE, &note(0.0, second), &mut organ());
+            let levels: Vec<f64> = out[4410..].chunks(1470).map(|chunk| power_at(chunk, 442.0)).collect();
+            let (low, high) = levels
+                .iter()
+                .fold((f64::MAX, 0f64), |(low, high), &x| (low.min(x), high.max(x)));
+            high / low
+        };
+        assert!(
+            loudness(second) > 4.0 && loudness(None) < 1.5,
+            "{} {}",
+            loudness(second),
+            loudness(None)
+        );
+    }
+
+    #[test]
+    fn what_lies_past_the_end_is_cut() {
+        let mut out = vec![0f32; 1000];
+        add_note(&mut out, RATE, &note(5.0, None), &mut organ());
+        assert!(out.iter().all(|&sample| sample == 0.0));
+        let kit = Kit::new(RATE, &mut Generator::keyed(1, "test", &[]));
+        for start in [0.03, 5.0] {
+            kit.add(
+                &mut out,
+                RATE,
+                &Hit {
+                    drum: Drum::Snare,
+                    start,
+                    level: 1.0,
+                },
+            );
+        }
+        assert!(out[..600].iter().all(|&sample| sample == 0.0) && out[700] != 0.0);
+    }
 }
