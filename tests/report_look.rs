@@ -1,6 +1,7 @@
 //! Reports of made-up runs: do they come out whole, alone and legible?
 //!
 //! With `AFFECT_REPORT_DIR` set, the pages and figures are kept there to be looked at; otherwise they go to a temporary folder.
+#![allow(clippy::disallowed_methods)] // A test may read the environment.
 
 mod report;
 

@@ -302,7 +302,7 @@ fn tick_label(at: f64, step: f64, magnitude: f64) -> String {
     let decimals = (-step.log10()).ceil().max(0.0) as usize;
     let text = if at == 0.0 {
         "0".to_owned()
-    } else if magnitude >= 1e6 || magnitude < 5e-3 || decimals > 5 {
+    } else if !(5e-3..1e6).contains(&magnitude) || decimals > 5 {
         let digits = (magnitude / step).log10().ceil().clamp(0.0, 6.0) as usize;
         let text = format!("{at:.digits$e}");
         match text.split_once('e') {

@@ -1,4 +1,4 @@
-//! The sheet that figures are drawn on: colours, strokes, text and axes in CSS pixels (1/96 inch).
+//! The sheet that figures are drawn on: shapes, text and axes in CSS pixels (1/96 inch).
 //!
 //! plotters draws on a grid of whole numbers and guesses how wide text is. So the grid here has ten units a pixel, text is
 //! measured with the embedded font, and legends and titles are laid out by us; plotters draws shapes, axes and grid lines.
@@ -6,180 +6,16 @@
 use plotters::coord::Shift;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis::Axis;
-use super::font::{self, Weight};
-
-/// Units of the drawing grid in one pixel.
-const UNIT: f64 = 10.0;
+use super::font;
+use super::style::{
+    Dash, GREY, LABEL, Look, Marker, PALE, PAPER, Point, Rect, SMALL, Stroke, TITLE, Turn, on_grid, units,
+};
 
 /// What plotters reports; writing to a string never fails, so this is a fault of ours if it ever shows.
 pub(super) type DrawError = DrawingAreaErrorKind<std::io::Error>;
-
-/// Okabe and Ito's colours (2008), told apart with every form of colour blindness.
-pub(super) const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
-pub(super) const VERMILLION: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
-pub(super) const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
-pub(super) const PURPLE: RGBColor = RGBColor(0xcc, 0x79, 0xa7);
-pub(super) const ORANGE: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
-
-pub(super) const INK: RGBColor = RGBColor(0x1a, 0x1a, 0x1a);
-pub(super) const GREY: RGBColor = RGBColor(0x5c, 0x5c, 0x5c);
-pub(super) const PALE: RGBColor = RGBColor(0xe4, 0xe4, 0xe4);
-pub(super) const PAPER: RGBColor = RGBColor(0xff, 0xff, 0xff);
-
-/// Text sizes in pixels: 9, 8.25 and 7.5 points in print at full size.
-pub(super) const TITLE: f64 = 12.0;
-pub(super) const LABEL: f64 = 11.0;
-pub(super) const SMALL: f64 = 10.0;
-
-/// A point in pixels from the upper left corner.
-pub(super) type Point = (f64, f64);
-
-/// A rectangle in pixels.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Rect {
-    pub left: f64,
-    pub top: f64,
-    pub width: f64,
-    pub height: f64,
-}
-
-impl Rect {
-    pub fn right(&self) -> f64 {
-        self.left + self.width
-    }
-
-    pub fn bottom(&self) -> f64 {
-        self.top + self.height
-    }
-}
-
-/// How a line is drawn.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Stroke {
-    pub color: RGBColor,
-    pub width: f64,
-    pub dash: Dash,
-}
-
-/// Lengths of dash and gap in pixels.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Dash {
-    Solid,
-    Dashes(f64, f64),
-}
-
-impl Stroke {
-    pub fn solid(color: RGBColor, width: f64) -> Self {
-        Self {
-            color,
-            width,
-            dash: Dash::Solid,
-        }
-    }
-
-    pub fn dashed(color: RGBColor, width: f64, dash: f64, gap: f64) -> Self {
-        Self {
-            color,
-            width,
-            dash: Dash::Dashes(dash, gap),
-        }
-    }
-
-    fn style(&self) -> ShapeStyle {
-        ShapeStyle::from(&self.color).stroke_width(units(self.width).max(1) as u32)
-    }
-}
-
-/// The shape that tells a series apart without colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Marker {
-    /// Filled circle.
-    Disc,
-    /// Circle, white inside.
-    Ring,
-    /// Filled square.
-    Square,
-    /// Triangle, white inside.
-    Triangle,
-    /// Diamond, white inside.
-    Diamond,
-    /// Two crossed strokes.
-    Cross,
-}
-
-/// How text is set.
-#[derive(Clone, Copy)]
-pub(super) struct Look {
-    pub size: f64,
-    pub weight: Weight,
-    pub color: RGBColor,
-    pub horizontal: HPos,
-    pub vertical: VPos,
-    pub turn: Turn,
-}
-
-/// The direction that text runs in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    Level,
-    /// From bottom to top.
-    Up,
-}
-
-impl Look {
-    pub const fn new(size: f64) -> Self {
-        Self {
-            size,
-            weight: Weight::Regular,
-            color: INK,
-            horizontal: HPos::Left,
-            vertical: VPos::Center,
-            turn: Turn::Level,
-        }
-    }
-
-    pub const fn bold(self) -> Self {
-        Self {
-            weight: Weight::Bold,
-            ..self
-        }
-    }
-
-    pub const fn color(self, color: RGBColor) -> Self {
-        Self { color, ..self }
-    }
-
-    pub const fn at(self, horizontal: HPos, vertical: VPos) -> Self {
-        Self {
-            horizontal,
-            vertical,
-            ..self
-        }
-    }
-
-    pub const fn turned(self, turn: Turn) -> Self {
-        Self { turn, ..self }
-    }
-
-    fn style(&self) -> TextStyle<'_> {
-        let style = match self.weight {
-            Weight::Regular => FontStyle::Normal,
-            Weight::Bold => FontStyle::Bold,
-        };
-        // The SVG backend divides the size by 1.24.
-        let font = FontDesc::new(FontFamily::Name(font::FAMILY), self.size * UNIT * 1.24, style);
-        let font = match self.turn {
-            Turn::Level => font,
-            Turn::Up => font.transform(FontTransform::Rotate270),
-        };
-        TextStyle::from(font)
-            .color(&self.color)
-            .pos(Pos::new(self.horizontal, self.vertical))
-    }
-}
 
 /// A sheet to draw on.
 pub(super) struct Canvas<'a> {
@@ -225,10 +61,8 @@ pub(super) const BELOW: f64 = 2.0 * TICK + SMALL + 3.0;
 pub(super) const NAME: f64 = LABEL + 7.0;
 /// The height that the figure's title takes.
 pub(super) const TITLE_BLOCK: f64 = 28.0;
-/// The height of one row of the legend.
-pub(super) const LEGEND_ROW: f64 = 17.0;
 /// The height that a panel's title takes.
-pub(super) const HEADING: f64 = 17.0;
+pub(super) const HEADING: f64 = 19.0;
 
 /// The width that ticks and their labels take on the left of a plot.
 pub(super) fn tick_room(y: &Axis) -> f64 {
@@ -253,14 +87,6 @@ pub(super) fn draw(
     let in_units = format!("width=\"{units_wide}\" height=\"{units_high}\"");
     let in_pixels = format!("width=\"{width}\" height=\"{height}\"");
     Ok(svg.replacen(&in_units, &in_pixels, 1))
-}
-
-fn units(pixels: f64) -> i32 {
-    (pixels * UNIT).round() as i32
-}
-
-fn on_grid(point: Point) -> (i32, i32) {
-    (units(point.0), units(point.1))
 }
 
 impl Canvas<'_> {
@@ -426,54 +252,4 @@ impl Canvas<'_> {
         let look = Look::new(LABEL).at(HPos::Center, VPos::Center).turned(Turn::Up);
         self.text_within(name, (x, (top + bottom) / 2.0), look, bottom - top + 20.0)
     }
-
-    /// Entries side by side, each with a sample drawn by `sample` around the given point; takes [`legend_height`].
-    pub fn legend(
-        &self,
-        top: f64,
-        entries: &[&str],
-        sample: impl Fn(&Self, usize, Point) -> Result<(), DrawError>,
-    ) -> Result<f64, DrawError> {
-        for (index, (entry, (x, y))) in entries.iter().zip(legend_places(entries, self.width)).enumerate() {
-            let middle = top + y + LEGEND_ROW / 2.0;
-            sample(self, index, (x + SAMPLE / 2.0, middle))?;
-            let at = (x + SAMPLE + 5.0, middle);
-            self.text_within(entry, at, Look::new(SMALL), legend_limit(self.width))?;
-        }
-        Ok(legend_height(entries, self.width))
-    }
-}
-
-/// The width of a legend's samples.
-const SAMPLE: f64 = 26.0;
-
-/// The longest that an entry of a legend may be.
-fn legend_limit(width: f64) -> f64 {
-    width - SAMPLE - 24.0
-}
-
-/// The height of a legend on a sheet of `width` pixels.
-pub(super) fn legend_height(entries: &[&str], width: f64) -> f64 {
-    legend_places(entries, width)
-        .last()
-        .map_or(0.0, |place| place.1 + LEGEND_ROW)
-}
-
-/// The upper left corner of each entry; rows wrap.
-fn legend_places(entries: &[&str], width: f64) -> Vec<Point> {
-    let (mut x, mut y) = (8.0, 0.0);
-    entries
-        .iter()
-        .map(|entry| {
-            let text = font::width(&font::clean(entry), SMALL, Weight::Regular).min(legend_limit(width));
-            let length = SAMPLE + 5.0 + text;
-            if x > 8.0 && x + length > width - 8.0 {
-                x = 8.0;
-                y += LEGEND_ROW;
-            }
-            let place = (x, y);
-            x += length + 12.0;
-            place
-        })
-        .collect()
 }

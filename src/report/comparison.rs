@@ -1,17 +1,17 @@
-//! The model against its baselines, with the model's 95 % interval: points on a line, since R² and CCC may be negative.
+//! The model against its baselines, with the model's 95% interval: points on a line, since R² and CCC may be negative.
 
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis::{self, Axis};
-use super::canvas::{
-    self, BELOW, BLUE, Canvas, DrawError, GREEN, GREY, INK, LABEL, Labels, Look, Marker, NAME, ORANGE, PALE, PURPLE,
-    Rect, SMALL, Stroke, TITLE_BLOCK, VERMILLION,
-};
+use super::canvas::{BELOW, Canvas, DrawError, Labels, NAME, TITLE_BLOCK};
 use super::figure::{About, Figure};
 use super::font::{self, Weight};
-use super::metric::{self, Better};
-use super::scatter::split_word;
+use super::legend::legend_height;
+use super::metric::{self, Better, split_word};
+use super::style::{
+    BLUE, GREEN, GREY, INK, LABEL, Look, Marker, ORANGE, PALE, PURPLE, Rect, SMALL, Stroke, VERMILLION,
+};
 use super::table::{Comparison, Row};
 use super::{Error, RunReport};
 
@@ -56,19 +56,13 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
             "Results of the best checkpoint on the {} split beside the baselines.{}",
             split_word(&table.split),
             if intervals {
-                " Whiskers are the model's 95 % confidence intervals."
+                " Whiskers are the model's 95% confidence intervals."
             } else {
                 ""
             }
         ),
         width,
-        height: TITLE_BLOCK
-            + canvas::legend_height(&entries, width)
-            + 8.0
-            + row_height * rows as f64
-            + BELOW
-            + NAME
-            + 4.0,
+        height: TITLE_BLOCK + legend_height(&entries, width) + 8.0 + row_height * rows as f64 + BELOW + NAME + 4.0,
     };
     let figure = Figure::draw(about, |canvas| {
         let mut top = canvas.title(&title)?;

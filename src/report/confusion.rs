@@ -3,10 +3,11 @@
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis;
-use super::canvas::{Canvas, DrawError, GREY, INK, LABEL, Look, PAPER, Rect, SMALL, Stroke, TITLE_BLOCK, Turn};
+use super::canvas::{Canvas, DrawError, TITLE_BLOCK};
 use super::figure::{About, Figure};
 use super::font::{self, Weight};
-use super::scatter::{shade, split_word};
+use super::metric::split_word;
+use super::style::{GREY, INK, LABEL, Look, PAPER, Rect, SMALL, Stroke, Turn, shade};
 use super::{Error, RunReport};
 use crate::track::{Outcome, PredictionRow};
 

@@ -72,9 +72,9 @@ pub fn sentence(report: &RunReport) -> String {
             .map(|(name, _)| name.clone())
             .collect();
         sentence.push_str(&match inside.len() {
-            0 => " No baseline lies inside the 95 % interval.".to_owned(),
-            1 => format!(" {} lies inside the 95 % interval.", listed(&inside)),
-            _ => format!(" {} lie inside the 95 % interval.", listed(&inside)),
+            0 => " No baseline lies inside the 95% interval.".to_owned(),
+            1 => format!(" {} lies inside the 95% interval.", listed(&inside)),
+            _ => format!(" {} lie inside the 95% interval.", listed(&inside)),
         });
     }
     sentence
@@ -111,5 +111,74 @@ fn listed(names: &[String]) -> String {
         [] => String::new(),
         [name] => name.clone(),
         [others @ .., last] => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::tests::{baseline, result};
+    use super::*;
+    use crate::track::{BaselineRow, ResultRow, Status};
+
+    fn sentence_of(results: Vec<ResultRow>, baselines: Vec<BaselineRow>) -> String {
+        sentence(&RunReport {
+            id: String::new(),
+            experiment: String::new(),
+            description: String::new(),
+            status: Status::Completed,
+            started_at: String::new(),
+            seconds: 0.0,
+            seed: 0,
+            device: String::new(),
+            best_epoch: None,
+            monitor: String::new(),
+            metrics: Vec::new(),
+            results,
+            baselines,
+            predictions: None,
+            settings_toml: String::new(),
+            provenance: serde_json::Value::Null,
+            remarks: Vec::new(),
+            reproduce: String::new(),
+        })
+    }
+
+    #[test]
+    fn the_average_is_compared_with_every_baseline() {
+        let results = vec![
+            result("rmse", "", 0.2, None),
+            result("ccc", "valence", 0.4, None),
+            result("ccc", "arousal", 0.6, None),
+            result("ccc", "", 0.5, Some((0.44, 0.56))),
+        ];
+        let baselines = vec![
+            baseline("mean", "ccc", "", 0.0),
+            baseline("ridge", "ccc", "", 0.45),
+            baseline("oracle", "ccc", "", 0.9),
+        ];
+        assert_eq!(
+            sentence_of(results, baselines),
+            "On the test split, CCC (averaged over 2 targets) is 0.500 [0.440, 0.560]: better than mean (0.000) and \
+             ridge (0.450), worse than oracle (0.900). ridge lies inside the 95% interval."
+        );
+    }
+
+    #[test]
+    fn errors_are_better_low_and_missing_values_are_not_compared() {
+        let results = vec![result("rmse", "valence", 0.2, None)];
+        let baselines = vec![
+            baseline("mean", "rmse", "valence", 0.3),
+            baseline("odd", "rmse", "valence", f64::NAN),
+            baseline("same", "rmse", "valence", 0.20001),
+        ];
+        assert_eq!(
+            sentence_of(results, baselines),
+            "On the test split, RMSE of valence is 0.200: better than mean (0.300), level with same (0.200)."
+        );
+        assert_eq!(sentence_of(Vec::new(), Vec::new()), "No results were recorded.");
+        assert_eq!(
+            sentence_of(vec![result("uar", "", f64::NAN, None)], Vec::new()),
+            "On the test split, UAR is –."
+        );
     }
 }

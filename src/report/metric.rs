@@ -1,4 +1,4 @@
-//! What metrics are called in front of readers, and which way is better.
+//! What metrics and splits are called in front of readers, and which way is better.
 
 /// Which values are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,15 @@ pub(super) fn label(name: &str) -> &str {
         "uar" => "UAR",
         "macro-f1" => "macro F1",
         "weighted-f1" => "weighted F1",
+        other => other,
+    }
+}
+
+/// "val" → "validation".
+pub(super) fn split_word(split: &str) -> &str {
+    match split {
+        "train" => "training",
+        "val" => "validation",
         other => other,
     }
 }
@@ -50,7 +59,15 @@ pub(super) fn number(value: f64) -> String {
     } else {
         format!("{value:.3}")
     };
-    text.replace('-', "−")
+    with_minus(&text)
+}
+
+/// A formatted number with a real minus sign, and none before a zero.
+pub(super) fn with_minus(text: &str) -> String {
+    match text.strip_prefix('-') {
+        Some(digits) if digits.chars().all(|character| character == '0' || character == '.') => digits.to_owned(),
+        _ => text.replace('-', "−"),
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +78,7 @@ mod tests {
     fn numbers_keep_what_matters() {
         assert_eq!(number(0.51249), "0.512");
         assert_eq!(number(-0.5), "−0.500");
-        assert_eq!(number(0.0), "0.000");
+        assert_eq!(number(-0.0), "0.000");
         assert_eq!(number(0.000_123_4), "1.23e−4");
         assert_eq!(number(123.456), "123.5");
         assert_eq!(number(12345.6), "12346");

@@ -8,14 +8,20 @@ mod axis;
 mod canvas;
 mod comparison;
 mod confusion;
+mod curve_figure;
 mod curves;
 mod figure;
 mod font;
+mod grid;
 mod headline;
+mod hexagons;
 mod html;
+mod learning_rate;
+mod legend;
 mod metric;
 mod plane;
 mod scatter;
+mod style;
 pub mod table;
 
 pub use figure::{Figure, Hover};
@@ -80,6 +86,6 @@ pub fn plots(report: &RunReport) -> Result<Vec<Figure>, Error> {
     figures.extend(plane::figure(report)?);
     figures.extend(confusion::figure(report)?);
     figures.extend(curves::figures(report)?);
-    figures.extend(curves::learning_rate(report)?);
+    figures.extend(learning_rate::figure(report)?);
     Ok(figures)
 }

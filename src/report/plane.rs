@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use plotters::style::RGBColor;
 
 use super::axis::{self, Axis};
-use super::canvas::{
-    BELOW, Canvas, DrawError, GREY, LEGEND_ROW, Labels, Marker, NAME, PALE, Point, Rect, Stroke, TITLE_BLOCK,
-    VERMILLION,
-};
+use super::canvas::{BELOW, Canvas, DrawError, Labels, NAME, TITLE_BLOCK};
 use super::figure::{About, Figure};
-use super::scatter::{regression_rows, split_word};
+use super::legend::LEGEND_ROW;
+use super::metric::split_word;
+use super::scatter::regression_rows;
+use super::style::{GREY, Marker, PALE, Point, Rect, Stroke, VERMILLION};
 use super::{Error, RunReport};
 
 /// Up to this many examples each get their own arrow; above it, cells of a grid do.
@@ -149,11 +149,10 @@ fn cell_means(examples: &[Arrow], x: &Axis, y: &Axis) -> Vec<Arrow> {
         .map(|members| {
             let mean = |pick: fn(&Arrow) -> Point| {
                 let count = members.len() as f64;
-                let sum = members.iter().fold((0.0, 0.0), |sum, member| {
+                members.iter().fold((0.0, 0.0), |sum, member| {
                     let point = pick(member);
                     (sum.0 + point.0 / count, sum.1 + point.1 / count)
-                });
-                sum
+                })
             };
             Arrow {
                 from: mean(|arrow| arrow.from),

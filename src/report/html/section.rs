@@ -95,7 +95,7 @@ pub(super) fn results(page: &mut String, report: &RunReport) {
         page.push_str("; underlined: the second");
     }
     if table.rows.iter().any(|row| row.interval().is_some()) {
-        page.push_str(". Brackets: 95 % confidence interval of the model");
+        page.push_str(". Brackets: 95% confidence interval of the model");
     }
     page.push_str(".</p>\n");
     let caption = format!("Results of {} on the {} split.", report.experiment, table.split);
@@ -167,7 +167,7 @@ pub(super) fn figures(page: &mut String, figures: &[Figure]) {
     }
     page.push_str("<section>\n<h2>Figures</h2>\n<div class=\"figures\">\n");
     for figure in figures {
-        let class = if figure.width > 400 { "wide" } else { "narrow" };
+        let class = if figure.width > 560 { "wide" } else { "narrow" };
         let hover = if figure.hover.is_empty() {
             String::new()
         } else {
@@ -177,10 +177,12 @@ pub(super) fn figures(page: &mut String, figures: &[Figure]) {
         push(
             page,
             format_args!(
-                "<figure class=\"{class}\" id=\"{0}\"{hover}>\n<div class=\"sheet\"><div class=\"inner\">{1}</div></div>\n<figcaption>{2}</figcaption>\n</figure>\n",
+                "<figure class=\"{class}\" id=\"{0}\"{hover}>\n<div class=\"sheet\"><div class=\"inner\" style=\"max-width:{3}px\">{1}</div></div>\n<figcaption>{2}</figcaption>\n</figure>\n",
                 Escaped(&figure.name),
                 figure.svg.replacen("<svg ", &label, 1),
-                Escaped(&figure.caption)
+                Escaped(&figure.caption),
+                // A third larger than in print.
+                figure.width.saturating_mul(4) / 3
             ),
         );
     }
@@ -221,7 +223,7 @@ mod tests {
 
     #[test]
     fn durations_are_read_at_a_glance() {
-        assert_eq!(duration(3.14159), "3.1 s");
+        assert_eq!(duration(7.26), "7.3 s");
         assert_eq!(duration(59.99), "1 min 0 s");
         assert_eq!(duration(1834.2), "30 min 34 s");
         assert_eq!(duration(7300.0), "2 h 1 min");

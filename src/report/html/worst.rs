@@ -2,8 +2,7 @@
 
 use super::super::RunReport;
 use super::super::confusion::{predicted_class, true_class};
-use super::super::metric::number;
-use super::super::scatter::split_word;
+use super::super::metric::{number, split_word, with_minus};
 use super::{Escaped, push};
 use crate::track::{Outcome, PredictionRow, Predictions};
 
@@ -89,7 +88,10 @@ fn furthest(targets: &[String], rows: &[&PredictionRow]) -> Worst {
             .map(|target| format!("{target}: true → predicted")),
     );
     let cell = |row: &PredictionRow, target: usize| match (row.truth.get(target), row.predicted.get(target)) {
-        (Some(&truth), Some(&predicted)) => format!("{} → {}", value(truth), value(predicted)),
+        (Some(&truth), Some(&predicted)) => {
+            let spread = spreads.get(target).copied().unwrap_or(1.0);
+            format!("{} → {}", to_scale(truth, spread), to_scale(predicted, spread))
+        }
         _ => "–".to_owned(),
     };
     Worst {
@@ -168,6 +170,16 @@ fn most_certain_mistakes(classes: &[String], rows: &[&PredictionRow]) -> Worst {
                 ]
             })
             .collect(),
+    }
+}
+
+/// With as many decimals as a hundredth of the spread needs.
+fn to_scale(value: f32, spread: f64) -> String {
+    let decimals = (2.0 - spread.log10()).ceil().clamp(0.0, 8.0) as usize;
+    if value.is_finite() && value.abs() < 1e7 {
+        with_minus(&format!("{value:.decimals$}"))
+    } else {
+        self::value(value)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::report::metric;
 
 impl Comparison {
     /// A `table` environment: needs `\usepackage{booktabs}`. The best value of a row is bold, the second underlined, the
-    /// model's 95 % interval in brackets. `caption` is plain text; `label` is what `\ref` takes.
+    /// model's 95% interval in brackets. `caption` is plain text; `label` is what `\ref` takes.
     pub fn latex(&self, caption: &str, label: &str) -> String {
         let columns = format!(
             "l{}{}",

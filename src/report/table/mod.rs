@@ -27,7 +27,7 @@ pub struct Row {
     pub target: String,
     /// `None`: not recorded.
     pub model: Option<f64>,
-    /// Ends of the model's 95 % confidence interval.
+    /// Ends of the model's 95% confidence interval.
     pub ci: Option<(f64, f64)>,
     /// As many as [`Comparison::baselines`].
     pub baselines: Vec<Option<f64>>,
@@ -183,7 +183,7 @@ fn unique<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub fn result(name: &str, target: &str, value: f64, ci: Option<(f64, f64)>) -> ResultRow {

@@ -39,7 +39,7 @@ impl Comparison {
         let columns = header.len();
         table.set_header(header);
         for row in &self.rows {
-            let mut cells = vec![row.metric_label().to_owned()];
+            let mut cells = vec![one_line(row.metric_label())];
             if self.has_targets() {
                 cells.push(one_line(&row.target));
             }
