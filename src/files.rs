@@ -62,7 +62,7 @@ pub fn write_whole_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Re
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    write_into(folder, path, fill).map_err(Error::at("write", path))
+    write_into(folder, path, fill).map_err(|error| Error::at("write", path)(without_path(error)))
 }
 
 fn write_into(folder: &Path, path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
@@ -74,6 +74,15 @@ fn write_into(folder: &Path, path: &Path, fill: impl FnOnce(&mut dyn Write) -> i
     readable_like_others(temporary.as_file())?;
     temporary.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
+}
+
+/// Errors of temporary files name their path, which says nothing to the user: the system's answer alone.
+fn without_path(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(std::error::Error::source);
+    match inner.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error()) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error,
+    }
 }
 
 /// Temporary files are private to their owner; what is put in place has the usual permissions (0644 less the umask's bits
@@ -97,6 +106,19 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+/// Whether files can be made in `folder`; tries, and leaves nothing.
+pub fn check_writable(folder: &Path) -> Result<(), Error> {
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let attempt = tempfile::Builder::new().prefix(".tmp").tempfile_in(folder);
+    attempt
+        .map(drop)
+        .map_err(|error| Error::at("write into", folder)(without_path(error)))
 }
 
 /// Removes `folder` with everything in it; nothing happens where it is missing.
@@ -165,5 +187,6 @@ mod tests {
     fn a_missing_folder_is_named() {
         let error = write_whole(Path::new("/nonexistent/folder/x"), b"").unwrap_err();
         assert!(error.to_string().contains("/nonexistent/folder/x"), "{error}");
+        assert!(!error.to_string().contains(".tmp"), "{error}");
     }
 }

@@ -74,6 +74,31 @@ impl Error {
         }
     }
 
+    /// What is wrong, for a message that names the file itself.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Missing { .. } => "missing".into(),
+            Self::Unreadable { source, .. } => format!("cannot be read: {source}"),
+            Self::NotAFile { .. } => "not a file".into(),
+            Self::ZeroBytes { .. } => "empty (0 bytes)".into(),
+            Self::UnknownFormat { .. } => "not a sound file in a known format".into(),
+            Self::NoAudioStream { .. } => "no audio stream".into(),
+            Self::Damaged { reason, .. } => format!("damaged: {reason}"),
+            Self::NoDecoder { coding, .. } => format!("sound in a coding that is not built in: {coding}"),
+            Self::Ffmpeg { message, .. } => format!("ffmpeg could not decode it: {message}"),
+            Self::NoSamples { .. } => "not a single sample in it".into(),
+            Self::NotFinite { seconds, .. } => {
+                format!("a value that is not a finite number, {seconds:.3} s from its start")
+            }
+            Self::FileRate { rate, .. } => format!("a sample rate of {rate} Hz, which cannot be used"),
+            Self::Channels { channels, .. } => format!("{channels} channels, which cannot be used"),
+            Self::TooLong { seconds, .. } => format!("more than {seconds:.0} s of it do not fit into memory"),
+            Self::Setting { .. } | Self::TooShort { .. } | Self::SampleValue { .. } | Self::Shape { .. } => {
+                self.to_string()
+            }
+        }
+    }
+
     /// What to do about it, where that can be said.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {

@@ -121,7 +121,10 @@ fn text(plan: &Plan) -> String {
         lines.extend(plan.faults.iter().take(10).map(|fault| format!("         {fault}")));
     }
     lines.push(String::new());
-    let mut table = output::table(&["layer", "settings", "output", "parameters", "FLOPs per example"], 3);
+    let mut table = output::table(
+        &["layer", "settings", "output", "parameters", "FLOPs per example"],
+        3..5,
+    );
     table.add_row([
         "input".into(),
         String::new(),

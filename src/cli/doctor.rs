@@ -1,10 +1,12 @@
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::folders::{CacheArg, RunsArg};
 use super::output;
 use crate::files;
-use crate::track::{Database, Machine, Program};
+use crate::track::{Machine, Program};
 
 /// Show what this machine and this build can do.
 #[derive(Debug, clap::Args)]
@@ -34,16 +36,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         machine: Machine::current(),
         cuda: "not in this build; networks run on the CPU",
         ffmpeg: ffmpeg(),
-        runs: state(
-            &args.runs.runs,
-            Database::open(&args.runs.runs).err().map(|error| error.to_string()),
-        ),
-        cache: state(
-            &args.cache.cache,
-            files::create_folder(&args.cache.cache)
-                .err()
-                .map(|error| error.to_string()),
-        ),
+        runs: state(&args.runs.runs),
+        cache: state(&args.cache.cache),
     };
     if args.json {
         return output::json(&report);
@@ -67,10 +61,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     output::result(&rows.map(|(name, value)| format!("{name:<10} {value}")).join("\n"))
 }
 
-fn state(folder: &std::path::Path, error: Option<String>) -> String {
-    match error {
-        None => format!("{} can be written", folder.display()),
-        Some(error) => error,
+/// Leaves nothing behind.
+fn state(folder: &Path) -> String {
+    let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    match files::check_writable(existing) {
+        Ok(()) if existing == folder => format!("`{}` can be written", folder.display()),
+        Ok(()) => format!("`{}` is not there yet and can be made", folder.display()),
+        Err(error) => error.to_string(),
     }
 }
 

@@ -12,13 +12,13 @@ pub struct SettingsArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// The experiment's seed, as `--set experiment.seed=N`.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Where the network runs, as `--set train.device=…`.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Threads for all work. Results do not depend on it. Default: one per core.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
     #[command(flatten)]
     pub cache: CacheArg,

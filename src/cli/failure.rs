@@ -19,6 +19,8 @@ pub enum Failure {
     Interrupted { message: String },
     /// Nobody reads the output any more: no error.
     ClosedPipe,
+    /// The user was told already.
+    Told { status: u8 },
 }
 
 impl Failure {
@@ -37,6 +39,27 @@ impl Failure {
         }
     }
 
+    /// All values, or all failures: each but the last is told at once.
+    pub fn all<T>(results: impl Iterator<Item = Result<T, Self>>) -> Result<Vec<T>, Self> {
+        let mut values = Vec::new();
+        let mut failed = None;
+        for result in results {
+            match result {
+                Ok(value) => values.push(value),
+                Err(failure) => failed = Some(failure.tell_now(failed)),
+            }
+        }
+        failed.map_or(Ok(values), Err)
+    }
+
+    /// Tells the user now, while other work goes on. Work that failed outweighs wrong requests in the exit status.
+    pub fn tell_now(&self, before: Option<Self>) -> Self {
+        let statuses = [Some(self.tell()), before.map(|before| before.status())];
+        let status = statuses.into_iter().flatten().filter(|&status| status != 0).min();
+        let status = status.unwrap_or_default();
+        Self::Told { status }
+    }
+
     /// For the run's record.
     pub fn message(&self) -> String {
         match self {
@@ -45,29 +68,32 @@ impl Failure {
                 message.clone()
             }
             Self::ClosedPipe => "the output was closed".into(),
+            Self::Told { .. } => "failed, as was said before".into(),
         }
     }
 
     /// Prints the failure to stderr and gives the exit status.
     pub fn report(&self) -> ExitCode {
+        ExitCode::from(self.tell())
+    }
+
+    fn tell(&self) -> u8 {
         match self {
-            Self::Mistakes(mistakes) => {
-                output::mistakes(mistakes);
-                ExitCode::from(2)
-            }
-            Self::Request { message, hint } => {
-                output::error(message, hint.as_deref());
-                ExitCode::from(2)
-            }
-            Self::Work { message, hint } => {
-                output::error(message, hint.as_deref());
-                ExitCode::from(1)
-            }
-            Self::Interrupted { message } => {
-                output::note(message);
-                ExitCode::from(130)
-            }
-            Self::ClosedPipe => ExitCode::SUCCESS,
+            Self::Mistakes(mistakes) => output::mistakes(mistakes),
+            Self::Request { message, hint } | Self::Work { message, hint } => output::error(message, hint.as_deref()),
+            Self::Interrupted { message } => output::note(message),
+            Self::ClosedPipe | Self::Told { .. } => {}
+        }
+        self.status()
+    }
+
+    fn status(&self) -> u8 {
+        match self {
+            Self::Mistakes(_) | Self::Request { .. } => 2,
+            Self::Work { .. } => 1,
+            Self::Interrupted { .. } => 130,
+            Self::ClosedPipe => 0,
+            Self::Told { status } => *status,
         }
     }
 }
@@ -122,9 +148,13 @@ impl From<evaluate::EvaluateError> for Failure {
 
 impl From<report::Error> for Failure {
     fn from(error: report::Error) -> Self {
+        let hint = match &error {
+            report::Error::File(error) => error.hint().map(String::from),
+            report::Error::Draw { .. } | report::Error::Size { .. } => None,
+        };
         Self::Work {
             message: error.to_string(),
-            hint: None,
+            hint,
         }
     }
 }

@@ -2,6 +2,7 @@ use serde::Serialize;
 
 use super::experiment_args::SettingsArgs;
 use super::failure::Failure;
+use super::pipeline::Unusable;
 use super::{output, pipeline};
 use crate::nn::shape_text;
 
@@ -33,10 +34,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let resolved = args.settings.load(&args.experiment)?;
     args.settings.start_threads()?;
     let cache = &args.settings.cache.cache;
-    let manifest = pipeline::load_manifest(&resolved, cache)?;
-    let experiment = &resolved.experiment;
-    let features = pipeline::extract_features(&experiment.features, &manifest, experiment.dataset.on_error(), cache)?;
-    let faults = manifest.faults.iter().chain(&features.faults);
+    let manifest = pipeline::load_manifest_and_decode(&resolved, cache)?;
+    let features = pipeline::extract_features(&resolved, &manifest, cache)?;
+    let faults = Unusable::of(&manifest, &features).faults;
     let extracted = Extracted {
         key: features.key().into(),
         folder: cache.join("features").join(features.key()).display().to_string(),
@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         examples: features.len(),
         computed: features.computed,
         bytes: (features.len() * features.array_len() * 4) as u64,
-        faults: faults.map(ToString::to_string).collect(),
+        faults: faults.iter().map(ToString::to_string).collect(),
     };
     if args.json {
         return output::json(&extracted);

@@ -1,7 +1,7 @@
 use super::failure::Failure;
 use super::folders::RunsArg;
 use super::output;
-use crate::track::{Database, RunFilter, RunSummary};
+use crate::track::{Database, Error, RunFilter, RunSummary};
 
 /// List the runs, newest first.
 #[derive(Debug, clap::Args)]
@@ -34,22 +34,31 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             output::warning(&format!("the damaged index was kept as {}", path.display()));
         }
     }
-    let runs = match folder.exists() {
-        true => Database::open(folder)?.runs(&RunFilter {
-            experiment: args.experiment.clone(),
-            limit: args.limit,
-            ..RunFilter::default()
-        })?,
-        false => Vec::new(),
+    let filter = RunFilter {
+        experiment: args.experiment.clone(),
+        limit: args.limit,
+        ..RunFilter::default()
+    };
+    let (runs, is_indexed) = match Database::open_existing(folder) {
+        Ok(database) => (database.runs(&filter)?, true),
+        Err(Error::NoRuns { .. }) => (Vec::new(), false),
+        Err(error) => return Err(error.into()),
     };
     if args.json {
         return output::json(&runs);
     }
     if runs.is_empty() {
-        output::note("no runs yet; `affect run quickstart` makes one");
+        let folder = folder.display();
+        output::note(&match &args.experiment {
+            Some(name) => format!("no runs of {name} in {folder}"),
+            None if is_indexed => format!("no runs yet in {folder}; `affect run quickstart` makes one"),
+            None => format!(
+                "no runs yet in {folder}; `affect run quickstart` makes one, `affect ls --rebuild` finds those of a lost index"
+            ),
+        });
         return Ok(());
     }
-    let mut table = output::table(&["run", "experiment", "status", "epoch", "seed", "test"], 3);
+    let mut table = output::table(&["run", "experiment", "status", "epoch", "seed", "test"], 3..5);
     for run in &runs {
         table.add_row([
             run.id.clone(),
@@ -74,7 +83,17 @@ fn headline(run: &RunSummary) -> String {
         .filter_map(figure)
         .collect();
     match (&run.error, figures.is_empty()) {
-        (Some(error), true) => error.lines().next().unwrap_or_default().chars().take(60).collect(),
+        (Some(error), true) => first_words(error),
         _ => figures.join("  "),
+    }
+}
+
+/// The beginning of an error: `affect show` has all of it.
+fn first_words(error: &str) -> String {
+    const SHOWN: usize = 60;
+    let line = error.lines().next().unwrap_or_default();
+    match line.chars().count() > SHOWN || error.lines().count() > 1 {
+        true => line.chars().take(SHOWN).chain(['…']).collect(),
+        false => line.to_owned(),
     }
 }

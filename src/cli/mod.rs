@@ -18,6 +18,7 @@ mod recording;
 mod run;
 mod schema;
 mod show;
+mod work;
 
 use std::process::ExitCode;
 

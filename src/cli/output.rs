@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, TableStyle};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
@@ -69,6 +70,46 @@ pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
+/// A line about what is going on, under a heading of at most ten characters, which may be empty: "  features  120 examples …".
+pub fn item(heading: &str, text: &str) {
+    let terminal = console::Term::stderr();
+    let columns = io::stderr().is_terminal().then(|| usize::from(terminal.size().1));
+    note(&laid_out(heading, text, columns));
+}
+
+/// Text beside a heading, broken between words where a terminal of `columns` would break it anywhere.
+fn laid_out(heading: &str, text: &str, columns: Option<usize>) -> String {
+    const INDENT: usize = 12;
+    let mut laid_out = format!("{heading:>10}  ");
+    let Some(room) = columns
+        .map(|columns| columns.saturating_sub(INDENT + 1))
+        .filter(|room| *room >= 20)
+    else {
+        return laid_out + text;
+    };
+    let mut filled = 0;
+    for word in text.split_inclusive(' ') {
+        let width = console::measure_text_width(word.trim_end());
+        if filled > 0 && filled + width > room {
+            laid_out.truncate(laid_out.trim_end().len());
+            laid_out.push_str(&format!("\n{:INDENT$}", ""));
+            filled = 0;
+        }
+        laid_out.push_str(word);
+        filled += console::measure_text_width(word);
+    }
+    laid_out
+}
+
+/// A figure in a line: four decimals, powers of ten for large and tiny ones.
+pub fn figure(value: f64) -> String {
+    let magnitude = value.abs();
+    match magnitude >= 1e6 || (magnitude < 1e-3 && magnitude > 0.0) {
+        true => format!("{value:.3e}"),
+        false => format!("{value:.4}"),
+    }
+}
+
 /// Something that the user should know and that stops nothing.
 pub fn warning(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{WARNING}warning{WARNING:#}: {text}");
@@ -89,7 +130,7 @@ pub fn mistakes(mistakes: &Mistakes) {
     if handler.render_report(&mut text, mistakes as &dyn Diagnostic).is_err() {
         text = mistakes.to_string();
     }
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", text.trim_end());
 }
 
 /// Columns of the terminal behind stdout; `None` where there is none.
@@ -100,31 +141,58 @@ pub fn width() -> Option<usize> {
         .then(|| usize::from(term.size().1).clamp(40, 200))
 }
 
-/// A table for [`result`]; the columns from `first_number` on are aligned to the right.
-pub fn table(header: &[&str], first_number: usize) -> comfy_table::Table {
+/// As [`width`], for tables.
+pub fn table_width() -> Option<u16> {
+    width().and_then(|width| u16::try_from(width).ok())
+}
+
+/// A table for [`result`], in the look of the results'; the columns `numbers` are aligned to the right.
+pub fn table(header: &[&str], numbers: std::ops::Range<usize>) -> comfy_table::Table {
+    const RULES: TableStyle = TableStyle::new()
+        .top_border(LineStyle::none().fill('─').junction('─'))
+        .header_separator(LineStyle::none().fill('─').junction('─'))
+        .bottom_border(LineStyle::none().fill('─').junction('─'));
     let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(RULES);
     table.force_no_tty();
+    if let Some(width) = table_width() {
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width);
+    }
     table.set_header(header);
-    for column in table.column_iter_mut().skip(first_number) {
-        column.set_cell_alignment(comfy_table::CellAlignment::Right);
+    for column in table.column_iter_mut().take(numbers.end).skip(numbers.start) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }
 
 /// "1.5 GB", in powers of ten.
 pub fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["bytes", "kB", "MB", "GB"] {
-        if value < 1000.0 {
-            return match unit {
-                "bytes" => format!("{count} bytes"),
-                _ => format!("{value:.1} {unit}"),
-            };
-        }
-        value /= 1000.0;
+    scaled(count, ["bytes", "kB", "MB", "GB", "TB"])
+}
+
+/// "1.5 MFLOP", in powers of ten.
+pub fn flops(count: u64) -> String {
+    scaled(count, ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP"])
+}
+
+/// The units grow by a factor of 1000 each.
+fn scaled(count: u64, units: [&str; 5]) -> String {
+    let [one, larger @ ..] = units;
+    if count < 1000 {
+        return format!("{count} {one}");
     }
-    format!("{value:.1} TB")
+    let mut value = count as f64;
+    let mut unit = one;
+    for larger in larger {
+        value /= 1000.0;
+        unit = larger;
+        if value < 999.95 {
+            break;
+        }
+    }
+    format!("{value:.1} {unit}")
 }
 
 /// "8.1 s", "3 min 20 s", "2 h 05 min".
@@ -147,10 +215,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn long_lines_break_between_words() {
+        let text = "ridge: alpha 10 for valence, alpha 10000 for arousal";
+        assert_eq!(
+            laid_out("baselines", text, None),
+            " baselines  ridge: alpha 10 for valence, alpha 10000 for arousal"
+        );
+        assert_eq!(
+            laid_out("baselines", text, Some(40)),
+            " baselines  ridge: alpha 10 for\n            valence, alpha 10000 for\n            arousal"
+        );
+        assert_eq!(laid_out("", "a", Some(5)), "            a");
+    }
+
+    #[test]
     fn quantities_read_well() {
         assert_eq!(
-            (bytes(999), bytes(1500), bytes(2_400_000_000)),
-            ("999 bytes".into(), "1.5 kB".into(), "2.4 GB".into())
+            (figure(0.25), figure(0.0), figure(1.5e13), figure(-0.0002)),
+            ("0.2500".into(), "0.0000".into(), "1.500e13".into(), "-2.000e-4".into())
+        );
+        assert_eq!(
+            (bytes(999), bytes(1500), bytes(999_999), bytes(2_400_000_000)),
+            ("999 bytes".into(), "1.5 kB".into(), "1.0 MB".into(), "2.4 GB".into())
         );
         assert_eq!(
             (seconds(8.14), seconds(200.0), seconds(7500.0)),

@@ -1,14 +1,15 @@
 //! From a checked experiment to data that a network can train on: the stages that `run`, `check` and `features` share.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use super::output;
 use super::progress::Stage;
 use crate::config::Resolved;
-use crate::dataset::{LoadContext, Manifest, OnError, Split, Target, Task, split};
+use crate::dataset::{self, DatasetSpec, Fault, LoadContext, Manifest, OnError, Split, Target, Task, split};
 use crate::evaluate::Problem;
-use crate::features::{Extractor, FeatureSet, Progress, Recipe, extract};
+use crate::features::{self, Extractor, FeatureSet, Progress, Recipe, extract};
 use crate::nn::{NetworkSpec, Plan};
 use crate::train::Labels;
 
@@ -27,7 +28,15 @@ pub struct Prepared {
 
 /// Reads the annotations, divides the examples, and fits features and network to them.
 pub fn prepare(resolved: &Resolved, cache: &Path) -> Result<Prepared, Failure> {
-    let manifest = load_manifest(resolved, cache)?;
+    fit_to(resolved, load_manifest(resolved, cache)?)
+}
+
+/// As [`prepare`], for commands that decode the audio next; see [`load_manifest_and_decode`].
+pub fn prepare_and_decode(resolved: &Resolved, cache: &Path) -> Result<Prepared, Failure> {
+    fit_to(resolved, load_manifest_and_decode(resolved, cache)?)
+}
+
+fn fit_to(resolved: &Resolved, manifest: Manifest) -> Result<Prepared, Failure> {
     let experiment = &resolved.experiment;
     let splits = split::assign(&manifest, experiment.dataset.split(), experiment.experiment.seed)?;
     let extractor = fit_recipe(resolved, &experiment.features, &manifest)?;
@@ -45,15 +54,61 @@ pub fn prepare(resolved: &Resolved, cache: &Path) -> Result<Prepared, Failure> {
     })
 }
 
-/// Reads the annotations; renders a synthetic corpus first.
+/// Reads the annotations and looks for the audio; renders a synthetic corpus first.
 pub fn load_manifest(resolved: &Resolved, cache: &Path) -> Result<Manifest, Failure> {
+    let manifest = load(&resolved.experiment.dataset, cache)?;
+    tell_remarks(&manifest);
+    Ok(manifest)
+}
+
+fn tell_remarks(manifest: &Manifest) {
+    for remark in &manifest.remarks {
+        output::item("", remark);
+    }
+}
+
+/// As [`load_manifest`]. But where audio files are missing, the others are decoded all the same before that is said, so that
+/// one message names every file that cannot be used. Nothing is lost by it: what was decoded is in the cache.
+pub fn load_manifest_and_decode(resolved: &Resolved, cache: &Path) -> Result<Manifest, Failure> {
+    let dataset = &resolved.experiment.dataset;
+    let mut problems = match load(dataset, cache) {
+        Err(dataset::Error::Faulty(problems))
+            if problems.rows.is_empty() && problems.examples_without_media < problems.examples =>
+        {
+            problems
+        }
+        Err(error) => return Err(error.into()),
+        Ok(manifest) => {
+            tell_remarks(&manifest);
+            return Ok(manifest);
+        }
+    };
+    output::warning(&format!(
+        "{} missing or empty; the others are decoded first, so that all that cannot be used are named",
+        match problems.media.len() {
+            1 => "1 audio file is".to_owned(),
+            several => format!("{several} audio files are"),
+        }
+    ));
+    let recipe = &resolved.experiment.features;
+    let manifest = load(&dataset.with_on_error(OnError::Zeros), cache)?;
+    fit_recipe(resolved, recipe, &manifest)?;
+    if let Err(features::Error::Faults(faults)) = decode(recipe, &manifest, OnError::Fail, cache) {
+        let known: BTreeSet<PathBuf> = problems.media.iter().map(|fault| fault.path.clone()).collect();
+        let found = faults.into_iter().filter(|fault| !known.contains(&fault.path));
+        problems.media.extend(found);
+        problems.media.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+    Err(dataset::Error::Faulty(problems).into())
+}
+
+fn load(dataset: &DatasetSpec, cache: &Path) -> Result<Manifest, dataset::Error> {
     let stage = Stage::start("data");
-    let manifest = resolved.experiment.dataset.load(&LoadContext {
+    let manifest = dataset.load(&LoadContext {
         cache,
-        progress: &|done, total| stage.update(done, total),
+        progress: &|done, total| stage.count("songs rendered", done, total),
     })?;
-    let groups: std::collections::BTreeSet<&str> =
-        manifest.examples.iter().map(|example| example.group.as_str()).collect();
+    let groups: BTreeSet<&str> = manifest.examples.iter().map(|example| example.group.as_str()).collect();
     let examples = output::count(manifest.examples.len(), "example");
     let text = format!(
         "{examples} in {}, {}",
@@ -61,9 +116,6 @@ pub fn load_manifest(resolved: &Resolved, cache: &Path) -> Result<Manifest, Fail
         describe(&manifest.task)
     );
     stage.finish(&text);
-    for remark in &manifest.remarks {
-        output::note(&format!("{:>10}  {remark}", ""));
-    }
     Ok(manifest)
 }
 
@@ -118,44 +170,76 @@ fn problem(manifest: &Manifest) -> (Problem, Labels) {
 }
 
 /// Computes what the cache does not hold.
-pub fn extract_features(
+pub fn extract_features(resolved: &Resolved, manifest: &Manifest, cache: &Path) -> Result<FeatureSet, Failure> {
+    let experiment = &resolved.experiment;
+    let on_error = experiment.dataset.on_error();
+    let features = decode(&experiment.features, manifest, on_error, cache)?;
+    if !features.faults.is_empty() {
+        output::warning(&format!(
+            "{} cannot be used; {}:",
+            output::count(features.faults.len(), "audio file"),
+            match on_error {
+                OnError::Zeros => "their examples are kept as zeros",
+                OnError::Skip | OnError::Fail => "their examples are left out",
+            }
+        ));
+        for fault in features.faults.iter().take(FAULTS_SHOWN) {
+            output::note(&format!("  {fault}"));
+        }
+        if let more @ 1.. = features.faults.len().saturating_sub(FAULTS_SHOWN) {
+            output::note(&format!("  … and {more} more"));
+        }
+    }
+    Ok(features)
+}
+
+/// How many files a warning lists before it only counts.
+const FAULTS_SHOWN: usize = 10;
+
+fn decode(
     recipe: &Recipe,
     manifest: &Manifest,
     on_error: OnError,
     cache: &Path,
-) -> Result<FeatureSet, Failure> {
+) -> Result<FeatureSet, features::Error> {
     let stage = Stage::start("features");
     let features = extract(recipe, manifest, on_error, cache, &|progress| match progress {
-        Progress::Waiting => stage.line("  features  waiting for another process that computes them"),
-        Progress::Checking { done, total } => {
-            stage.message("files checked");
-            stage.update(done, total);
-        }
-        Progress::Computing { done, total } => {
-            stage.message("files decoded");
-            stage.update(done, total);
-        }
+        Progress::Waiting => stage.line("", "waiting for another process that computes them"),
+        Progress::Checking { done, total } => stage.count("files checked", done, total),
+        Progress::Computing { done, total } => stage.count("files decoded", done, total),
     })?;
     let computed = features.computed;
-    let cached = features.len() - features.faults.len().min(features.len()) - computed.min(features.len());
+    let cached = features.stored().saturating_sub(computed);
     stage.finish(&format!(
         "{} per example, {computed} computed, {cached} from the cache",
         crate::nn::shape_text(&features.shape())
     ));
-    if !features.faults.is_empty() {
-        output::warning(&format!(
-            "{} could not be read; their examples are {}:",
-            output::count(features.faults.len(), "file"),
-            match on_error {
-                OnError::Zeros => "kept as zeros",
-                OnError::Skip | OnError::Fail => "left out",
-            }
-        ));
-        for fault in features.faults.iter().take(10) {
-            output::note(&format!("  {fault}"));
+    Ok(features)
+}
+
+/// What `on_error` had to deal with.
+pub struct Unusable {
+    /// Examples that were left out, or kept as zeros.
+    pub examples: usize,
+    /// What is wrong, each file once.
+    pub faults: Vec<Fault>,
+}
+
+impl Unusable {
+    /// Files may be missing, which the corpus's loader finds, or damaged, which decoding finds; both find some files.
+    pub fn of(manifest: &Manifest, features: &FeatureSet) -> Self {
+        let mut faults: BTreeMap<&Path, &Fault> = BTreeMap::new();
+        for fault in manifest.faults.iter().chain(&features.faults) {
+            faults.entry(&fault.path).or_insert(fault);
+        }
+        let missing: BTreeSet<&Path> = manifest.faults.iter().map(|fault| fault.path.as_path()).collect();
+        let damaged = (manifest.examples.iter().map(|example| example.media.path()))
+            .filter(|path| faults.contains_key(path) && !missing.contains(path));
+        Self {
+            examples: manifest.faults.len() + damaged.count(),
+            faults: faults.into_values().cloned().collect(),
         }
     }
-    Ok(features)
 }
 
 /// The examples of each side whose features are there.

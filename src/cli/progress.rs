@@ -1,56 +1,86 @@
-//! Long work shows how far it is: a bar where stderr is a terminal, a plain line at the end of each stage elsewhere.
+//! Long work shows how far it is: a bar where stderr is a terminal; elsewhere a plain line every now and then, and one at the
+//! end of each stage.
 
 use std::io::IsTerminal as _;
-use std::time::Instant;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output;
+
+/// How often a stage that takes long says so where there is no bar.
+const BETWEEN_LINES: Duration = Duration::from_secs(20);
 
 /// One stage of the work. Can be told of progress from any thread.
 pub struct Stage {
     name: &'static str,
     bar: ProgressBar,
     started: Instant,
+    /// Where there is no bar: when it was last said how far the work is.
+    said: Option<Mutex<Instant>>,
 }
 
 impl Stage {
     /// Begins a stage: "features", "training".
     pub fn start(name: &'static str) -> Self {
-        let bar = match std::io::stderr().is_terminal() {
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = match is_terminal {
             true => ProgressBar::new(0),
             false => ProgressBar::hidden(),
         };
-        // A template that does not parse would only lose the bar's looks.
-        if let Ok(style) = ProgressStyle::with_template("{prefix:>10} {bar:30} {pos}/{len} {msg} {eta}") {
-            bar.set_style(style);
-        }
+        set_look(&bar, "{prefix:>10}  …");
         bar.set_prefix(name);
+        bar.tick();
+        let started = Instant::now();
         Self {
             name,
             bar,
-            started: Instant::now(),
+            started,
+            said: (!is_terminal).then(|| Mutex::new(started)),
         }
     }
 
-    pub fn update(&self, done: usize, total: usize) {
+    /// `what` is counted, each at about the same pace: "files decoded".
+    pub fn count(&self, what: &str, done: usize, total: usize) {
+        let each = self.started.elapsed().as_secs_f64() / done.max(1) as f64;
+        let left = output::seconds(each * total.saturating_sub(done) as f64);
+        self.update(&format!("{what}, about {left} left"), done, total);
+    }
+
+    /// `text` stands beside the count.
+    pub fn update(&self, text: &str, done: usize, total: usize) {
+        if self.bar.length() == Some(0) {
+            set_look(&self.bar, "{prefix:>10}  {bar:24} {pos}/{len} {wide_msg}");
+        }
         self.bar.set_length(total as u64);
         self.bar.set_position(done as u64);
+        self.bar.set_message(text.to_owned());
+        let Some(Ok(mut said)) = self.said.as_ref().map(Mutex::lock) else {
+            return;
+        };
+        if said.elapsed() >= BETWEEN_LINES {
+            *said = Instant::now();
+            output::item(self.name, &format!("{done}/{total} {text}"));
+        }
     }
 
-    pub fn message(&self, text: impl Into<String>) {
-        self.bar.set_message(text.into());
-    }
-
-    /// A line above the bar.
-    pub fn line(&self, text: &str) {
-        self.bar.suspend(|| output::note(text));
+    /// A line above the bar, as [`output::item`].
+    pub fn line(&self, heading: &str, text: &str) {
+        self.bar.suspend(|| output::item(heading, text));
     }
 
     /// Ends the stage with a line: "  features  120 examples … (3.2 s)".
     pub fn finish(self, text: &str) {
         self.bar.finish_and_clear();
         let seconds = output::seconds(self.started.elapsed().as_secs_f64());
-        output::note(&format!("{:>10}  {text} ({seconds})", self.name));
+        output::item(self.name, &format!("{text} ({seconds})"));
+    }
+}
+
+fn set_look(bar: &ProgressBar, template: &str) {
+    // A template that does not parse would only lose the bar's looks.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
     }
 }

@@ -10,11 +10,18 @@ use crate::track::{BaselineRow, MetricRow, Recorder, ResultRow};
 use crate::train::{EpochSummary, Observer};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Whether there is a run whose state can be saved, and somebody looks at [`INTERRUPTED`].
+static GRACEFUL: AtomicBool = AtomicBool::new(false);
 
-/// From now on Ctrl-C (and SIGTERM) asks the loop to stop; a second one ends the program at once.
+/// From now on Ctrl-C (and SIGTERM) asks a run that has begun to stop; a second one ends the program at once, and so does the
+/// first where there is nothing to save.
 pub fn listen_for_interrupts() {
     let listening = ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            end_at_once();
+        }
+        if !GRACEFUL.load(Ordering::SeqCst) {
+            output::note("\ninterrupted; what was computed so far is in the cache");
             end_at_once();
         }
         output::note("\nstopping after this batch; press Ctrl-C again to stop at once");
@@ -24,7 +31,28 @@ pub fn listen_for_interrupts() {
     }
 }
 
-#[allow(clippy::disallowed_methods)] // the user asked twice
+/// Whether somebody asked to stop.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// While it lives, Ctrl-C lets the work save its state.
+pub struct Graceful(());
+
+impl Graceful {
+    pub fn begin() -> Self {
+        GRACEFUL.store(true, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Graceful {
+    fn drop(&mut self) {
+        GRACEFUL.store(false, Ordering::SeqCst);
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // the user wants it to end
 fn end_at_once() -> ! {
     std::process::exit(130)
 }
@@ -34,26 +62,45 @@ pub struct Watch<'a> {
     pub recorder: &'a Recorder,
     pub stage: Stage,
     pub started: Instant,
+    /// The most there will be.
+    pub epochs: u32,
+    /// Of the epoch before.
+    pub learning_rate: Option<f64>,
     /// What was recorded so far.
     pub rows: Vec<MetricRow>,
 }
 
 impl Observer for Watch<'_> {
     fn batch(&mut self, epoch: u32, done: usize, total: usize, loss: f64) {
-        self.stage.message(format!("batches of epoch {epoch}, loss {loss:.4}"));
-        self.stage.update(done, total);
+        let elapsed = self.started.elapsed().as_secs_f64();
+        let share = (f64::from(epoch - 1) + done as f64 / total.max(1) as f64) / f64::from(self.epochs.max(1));
+        let left = elapsed / share.max(f64::MIN_POSITIVE) * (1.0 - share);
+        let text = format!(
+            "batches of epoch {epoch}/{}, loss {}, at most {} left",
+            self.epochs,
+            output::figure(loss),
+            output::seconds(left)
+        );
+        self.stage.update(&text, done, total);
     }
 
     fn epoch(&mut self, summary: &EpochSummary) {
         let rows = metric_rows(summary);
         self.recorder.metrics(rows.clone());
         self.rows.extend(rows);
-        self.stage
-            .line(&epoch_line(summary, self.started.elapsed().as_secs_f64()));
+        let before = self.learning_rate.replace(summary.learning_rate);
+        if before.is_some_and(|before| before != summary.learning_rate) {
+            let text = format!(
+                "learning rate {:.2e} from epoch {} on",
+                summary.learning_rate, summary.epoch
+            );
+            self.stage.line("", &text);
+        }
+        self.stage.line("epoch", &epoch_line(summary));
     }
 
     fn interrupted(&self) -> bool {
-        INTERRUPTED.load(Ordering::SeqCst)
+        interrupted()
     }
 }
 
@@ -89,27 +136,24 @@ fn score_name(score: &Score) -> String {
     }
 }
 
-fn epoch_line(summary: &EpochSummary, elapsed: f64) -> String {
+/// Fits into 80 columns in ordinary cases.
+fn epoch_line(summary: &EpochSummary) -> String {
     let value = |name: &str| {
         summary
             .val_scores
             .iter()
             .find(|score| score.name == name && score.target.is_empty())
-            .map(|score| format!("  val {name} {:.4}", score.value))
+            .map(|score| format!("  {name} {}", output::figure(score.value)))
     };
-    let metric = value("mae").or_else(|| value("uar")).unwrap_or_default();
-    let left = elapsed / f64::from(summary.epoch) * f64::from(summary.epochs - summary.epoch);
     format!(
-        "{:>10}  {:>3}/{}  train loss {:.4}  val loss {:.4}{metric}  lr {:.1e}  {}  at most {} left{}",
-        "epoch",
+        "{:>3}/{}  train loss {}  val loss {}{}  {}{}",
         summary.epoch,
         summary.epochs,
-        summary.train_loss,
-        summary.val_loss,
-        summary.learning_rate,
+        output::figure(summary.train_loss),
+        output::figure(summary.val_loss),
+        value("mae").or_else(|| value("uar")).unwrap_or_default(),
         output::seconds(summary.seconds),
-        output::seconds(left),
-        if summary.is_best { "  * best" } else { "" },
+        if summary.is_best { "  best" } else { "" },
     )
 }
 

@@ -29,14 +29,7 @@ struct Shown {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let folder = &args.runs.runs;
-    if !folder.exists() {
-        return Err(Failure::request(
-            format!("there are no runs in `{}`", folder.display()),
-            Some("`affect run quickstart` makes one; `--runs DIR` names another folder".to_string()),
-        ));
-    }
-    let database = Database::open(folder)?;
+    let database = Database::open_existing(&args.runs.runs)?;
     let run = database.resolve(&args.run)?;
     let shown = Shown {
         results: database.results(&run.id)?,
@@ -72,17 +65,18 @@ fn text(shown: &Shown) -> String {
         lines.push(format!("error      {error}"));
     }
     if !shown.results.is_empty() {
-        let width = output::width().and_then(|width| u16::try_from(width).ok());
         let comparison = Comparison::of_reported_split(&shown.results, &shown.baselines);
-        lines.extend([String::new(), comparison.text(width)]);
+        lines.extend([String::new(), comparison.text(output::table_width())]);
     }
     lines.extend([String::new(), output::bold("settings")]);
-    lines.extend(
-        shown
-            .params
-            .iter()
-            .map(|param| format!("  {} = {}", param.key, param.value)),
-    );
+    lines.extend(shown.params.iter().map(|param| {
+        // The database keeps lists and truth values as texts, so quotes would say nothing.
+        let value = match &param.value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        format!("  {} = {value}", param.key)
+    }));
     lines.extend([String::new(), output::bold("files")]);
     lines.extend(
         shown

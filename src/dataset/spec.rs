@@ -35,6 +35,17 @@ impl DatasetSpec {
         }
     }
 
+    /// The same with another [`on_error`](Self::on_error), where the kind has a choice.
+    pub fn with_on_error(&self, on_error: OnError) -> Self {
+        let mut spec = self.clone();
+        match &mut spec {
+            Self::Table(spec) => spec.on_error = on_error,
+            Self::DeamStatic(spec) => spec.on_error = on_error,
+            Self::Synthetic(_) => {}
+        }
+        spec
+    }
+
     /// What happens to examples whose file is missing or damaged.
     pub fn on_error(&self) -> OnError {
         match self {

@@ -106,6 +106,7 @@ fn finish(
         }
     }
     faults.sort_by(|a, b| a.path.cmp(&b.path));
+    say_who_names_them(&mut faults, manifest);
     if on_error == OnError::Fail && !faults.is_empty() {
         return Err(Error::Faults(faults));
     }
@@ -131,6 +132,22 @@ fn finish(
         faults,
         computed,
     })
+}
+
+/// Adds the annotation file and line to what is wrong with a media file.
+fn say_who_names_them(faults: &mut [Fault], manifest: &Manifest) {
+    if faults.is_empty() {
+        return;
+    }
+    let mut sources = HashMap::new();
+    for example in &manifest.examples {
+        sources.entry(example.media.path()).or_insert(&example.source);
+    }
+    for fault in faults {
+        if let Some(source) = sources.get(fault.path.as_path()) {
+            fault.what.push_str(&format!(" (named in {source})"));
+        }
+    }
 }
 
 /// Examples by file, in the order of the manifest.
@@ -195,7 +212,7 @@ fn hash<'a>(
 
 fn describe(error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound => "the file is missing".into(),
+        std::io::ErrorKind::NotFound => "missing".into(),
         _ => error.to_string(),
     }
 }
@@ -267,7 +284,7 @@ fn one(extractor: &Extractor, scratch: &mut Scratch, hashed: &Hashed, store: &St
     let windows: Vec<ReadWindow> = wanted.iter().map(|&index| hashed.group.windows[index]).collect();
     let arrays = extractor
         .extract(scratch, path, &windows)
-        .map_err(|error| fault(path, error.to_string()))?;
+        .map_err(|error| fault(path, error.reason()))?;
     match Stamp::of(path) {
         Ok(stamp) if stamp == hashed.stamp => {}
         _ => return Err(fault(path, "the file changed while it was read; run again".into())),

@@ -55,6 +55,11 @@ impl FeatureSet {
         self.rows.is_empty()
     }
 
+    /// Examples whose array is in the cache: all but those whose file cannot be used.
+    pub fn stored(&self) -> usize {
+        self.rows.iter().filter(|row| matches!(row, Row::Stored(_))).count()
+    }
+
     /// The name of the feature set: its recipe, in hexadecimal.
     pub fn key(&self) -> &str {
         &self.key

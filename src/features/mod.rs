@@ -29,7 +29,7 @@ pub enum Error {
     Settings(audio::Error),
     #[error("{}", list(.0))]
     Faults(Vec<Fault>),
-    #[error("none of the {examples} examples could be read; the first: {first}")]
+    #[error("the audio of all {examples} examples cannot be used; the first: {first}")]
     NothingLeft { examples: usize, first: Box<Fault> },
     #[error(transparent)]
     File(#[from] files::Error),
@@ -46,7 +46,8 @@ impl Error {
                 "repair the files, or set `dataset.on_error` to \"skip\" (leave such examples out) or \"zeros\" (keep their place)".into(),
             ),
             Self::File(error) => error.hint().map(String::from),
-            Self::Settings(_) | Self::NothingLeft { .. } => None,
+            Self::NothingLeft { .. } => Some("check `dataset.root` and where the audio lies".into()),
+            Self::Settings(_) => None,
         }
     }
 }
@@ -54,7 +55,7 @@ impl Error {
 fn list(faults: &[Fault]) -> String {
     const SHOWN: usize = 20;
     let mut text = format!(
-        "{} file{} could not be read:",
+        "{} audio file{} cannot be used:",
         faults.len(),
         if faults.len() == 1 { "" } else { "s" }
     );

@@ -19,8 +19,36 @@ pub(super) fn label(name: &str) -> &str {
         "uar" => "UAR",
         "macro-f1" => "macro F1",
         "weighted-f1" => "weighted F1",
+        "f1" => "F1",
         other => other,
     }
+}
+
+/// The order in which readers meet metrics; unknown names come last.
+pub(super) fn place(name: &str) -> usize {
+    const ORDER: [&str; 14] = [
+        "loss",
+        "mse",
+        "rmse",
+        "mae",
+        "r2",
+        "pearson",
+        "ccc",
+        "accuracy",
+        "uar",
+        "macro-f1",
+        "weighted-f1",
+        "precision",
+        "recall",
+        "f1",
+    ];
+    ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len())
+}
+
+/// The order of baselines, the simplest first; unknown names come last.
+pub(super) fn place_of_baseline(name: &str) -> usize {
+    const ORDER: [&str; 4] = ["mean", "majority", "ridge", "logistic"];
+    ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len())
 }
 
 /// "val" → "validation".

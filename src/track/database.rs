@@ -81,6 +81,10 @@ impl Database {
 
     /// As [`open`](Self::open), for commands that only look: where there is no index, none is made.
     pub fn open_existing(runs: &Path) -> Result<Self, Error> {
+        if runs.exists() && !runs.is_dir() {
+            let error = std::io::Error::from(std::io::ErrorKind::NotADirectory);
+            return Err(crate::files::Error::at("look into", runs)(error).into());
+        }
         if !connection::path(runs).exists() {
             return Err(Error::NoRuns {
                 runs: runs.to_path_buf(),

@@ -117,6 +117,7 @@ fn database_hint(error: &rusqlite::Error) -> &'static str {
     use rusqlite::ErrorCode;
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "free some space; nothing that was recorded before is lost",
+        Some(ErrorCode::SystemIoFailure) => "the disk is full or failing: free some space, then try again",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program holds it: close database browsers that have unsaved changes, then try again"
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::DType;
 
 use super::Error;
-use super::batches::{Data, Labels, for_each_batch};
+use super::batches::{Batch, Data, Labels, for_each_batch};
 use super::checkpoint::{self, State};
 use super::early_stopping::{EarlyStopping, Verdict};
 use super::loss::{Loss, predictions};
@@ -116,7 +116,7 @@ pub fn fit(
             stop = Stop::Interrupted;
             break;
         };
-        let validated = evaluate(network, data, val, settings.train.batch_size, &loss)?;
+        let validated = evaluate(network, data, val, settings, &loss, epoch, step)?;
         let monitored = match stopping_spec.monitor.metric() {
             "loss" => validated.loss,
             metric => validated
@@ -229,16 +229,7 @@ fn train_epoch(
             let mean = total.mean()?;
             let batch_loss = f64::from(mean.to_dtype(DType::F32)?.to_scalar::<f32>()?);
             if !batch_loss.is_finite() {
-                return Err(Error::Diverged {
-                    loss: batch_loss,
-                    epoch,
-                    step: *step + 1,
-                    ids: batch
-                        .examples
-                        .iter()
-                        .filter_map(|&example| data.ids.get(example).cloned())
-                        .collect(),
-                });
+                return Err(diverged("loss", batch_loss, epoch, *step + 1, data, &batch));
             }
             optimizer.step(&mean.backward()?)?;
             *step += 1;
@@ -261,26 +252,44 @@ fn train_epoch(
     }))
 }
 
+/// `epoch` and `step` say what was done before, for messages.
 fn evaluate(
     network: &Network,
     data: Data,
     examples: &[usize],
-    batch_size: usize,
+    settings: &Settings,
     loss: &Loss,
+    epoch: u32,
+    step: u64,
 ) -> Result<Evaluated, Error> {
     let (mut sum, mut weight) = (0.0, 0.0);
     let mut predicted = Vec::with_capacity(examples.len() * data.problem.width());
     for_each_batch(
         data,
         examples,
-        batch_size,
+        settings.train.batch_size,
         network.device(),
         |batch| -> Result<bool, Error> {
             let outputs = network.forward(&batch.inputs, Mode::Evaluate)?.detach();
             let total = loss.total(&outputs, &batch.targets)?;
-            sum += f64::from(total.sum.to_dtype(DType::F32)?.to_scalar::<f32>()?);
+            let batch_sum = f64::from(total.sum.to_dtype(DType::F32)?.to_scalar::<f32>()?);
+            let batch_predicted = predictions(data.problem, &outputs)?;
+            if !batch_sum.is_finite() {
+                return Err(diverged("validation loss", batch_sum, epoch, step, data, &batch));
+            }
+            if let Some(&value) = batch_predicted.iter().find(|value| !value.is_finite()) {
+                return Err(diverged(
+                    "validation prediction",
+                    value.into(),
+                    epoch,
+                    step,
+                    data,
+                    &batch,
+                ));
+            }
+            sum += batch_sum;
             weight += total.weight;
-            predicted.extend(predictions(data.problem, &outputs)?);
+            predicted.extend(batch_predicted);
             Ok(true)
         },
     )?;
@@ -291,7 +300,19 @@ fn evaluate(
     })
 }
 
-/// The network's predictions for `examples`: `[examples, targets]` in the units of the data, or class probabilities.
+fn diverged(what: &'static str, value: f64, epoch: u32, step: u64, data: Data, batch: &Batch) -> Error {
+    let id = |&example: &usize| data.ids.get(example).cloned();
+    Error::Diverged {
+        what,
+        value,
+        epoch,
+        step,
+        ids: batch.examples.iter().filter_map(id).collect(),
+    }
+}
+
+/// The network's predictions for `examples`: `[examples, targets]` in the units of the data, or class probabilities; all of
+/// them finite.
 pub fn predict(network: &Network, data: Data, examples: &[usize], batch_size: usize) -> Result<Vec<f32>, Error> {
     let mut predicted = Vec::with_capacity(examples.len() * data.problem.width());
     for_each_batch(
@@ -301,7 +322,18 @@ pub fn predict(network: &Network, data: Data, examples: &[usize], batch_size: us
         network.device(),
         |batch| -> Result<bool, Error> {
             let outputs = network.forward(&batch.inputs, Mode::Evaluate)?.detach();
-            predicted.extend(predictions(data.problem, &outputs)?);
+            let batch_predicted = predictions(data.problem, &outputs)?;
+            if let Some(at) = batch_predicted.iter().position(|value| !value.is_finite()) {
+                let example = batch.examples.get(at / data.problem.width().max(1));
+                return Err(Error::Prediction {
+                    id: example
+                        .and_then(|&example| data.ids.get(example))
+                        .cloned()
+                        .unwrap_or_default(),
+                    value: batch_predicted.get(at).copied().unwrap_or(f32::NAN).into(),
+                });
+            }
+            predicted.extend(batch_predicted);
             Ok(true)
         },
     )?;

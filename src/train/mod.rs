@@ -22,13 +22,17 @@ use crate::{evaluate, files};
 /// Why training ended without a result.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the loss became {loss} at step {step} (epoch {epoch}); the batch: {}", .ids.join(", "))]
+    /// `what`: "loss", "validation loss". `step`: optimiser steps, 1-based; for the validation, those done.
+    #[error("training diverged: the {what} became {value} in epoch {epoch} at step {step}; the batch: {}", few(.ids))]
     Diverged {
-        loss: f64,
+        what: &'static str,
+        value: f64,
         epoch: u32,
         step: u64,
         ids: Vec<String>,
     },
+    #[error("the network predicts {value} for `{id}`")]
+    Prediction { id: String, value: f64 },
     #[error("the loss \"{loss}\" does not fit {task}")]
     LossDoesNotFit { loss: &'static str, task: &'static str },
     #[error("`train.early_stopping.monitor` is {monitor}, which {task} does not have")]
@@ -49,10 +53,17 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Diverged { .. } => Some(
-                "try a smaller `optimizer.learning_rate`, or normalised features; the best checkpoint so far is kept"
-                    .into(),
-            ),
+            Self::Diverged { epoch, .. } => Some(format!(
+                "try a smaller `optimizer.learning_rate`, or normalised features{}",
+                if *epoch > 1 {
+                    "; the best checkpoint so far is kept"
+                } else {
+                    ""
+                }
+            )),
+            Self::Prediction { .. } => {
+                Some("try a smaller `optimizer.learning_rate`, or look at that example's features".into())
+            }
             Self::LossDoesNotFit { .. } => {
                 Some("use \"mse\" or \"smooth-l1\" for numbers and \"cross-entropy\" for classes".into())
             }
@@ -69,5 +80,15 @@ impl Error {
             self,
             Self::LossDoesNotFit { .. } | Self::MonitorDoesNotFit { .. } | Self::Device { .. }
         )
+    }
+}
+
+/// The first names of a list, and how many more there are.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }

@@ -13,7 +13,7 @@ use crate::track::{BaselineRow, ResultRow};
 pub struct Comparison {
     /// "test".
     pub split: String,
-    /// The baselines' names, in the order of their first appearance.
+    /// The baselines' names, the simplest first.
     pub baselines: Vec<String>,
     pub rows: Vec<Row>,
 }
@@ -42,7 +42,8 @@ pub enum Rank {
 }
 
 impl Comparison {
-    /// The rows of `split`: metrics in the order of their first appearance, targets likewise, the average last.
+    /// The rows of `split`: metrics in their usual order, whatever the order of the rows (a database has its own); targets in
+    /// the order of their first appearance, the average last.
     pub fn of(results: &[ResultRow], baselines: &[BaselineRow], split: &str) -> Self {
         let results: Vec<&ResultRow> = results.iter().filter(|row| row.split == split).collect();
         let baseline_rows: Vec<&BaselineRow> = baselines.iter().filter(|row| row.split == split).collect();
@@ -50,9 +51,12 @@ impl Comparison {
             let of_model = results.iter().map(|row| (row.name.as_str(), row.target.as_str()));
             of_model.chain(baseline_rows.iter().map(|row| (row.name.as_str(), row.target.as_str())))
         };
-        let baselines = unique(baseline_rows.iter().map(|row| row.baseline.as_str()));
+        let mut baselines = unique(baseline_rows.iter().map(|row| row.baseline.as_str()));
+        baselines.sort_by_key(|name| metric::place_of_baseline(name));
         let mut rows = Vec::new();
-        for name in unique(keys().map(|key| key.0)) {
+        let mut metrics = unique(keys().map(|key| key.0));
+        metrics.sort_by_key(|name| metric::place(name));
+        for name in metrics {
             let mut targets = unique(keys().filter(|key| key.0 == name).map(|key| key.1));
             targets.sort_by_key(|target| target.is_empty());
             let several = targets.len() > 1;
@@ -242,6 +246,20 @@ pub(crate) mod tests {
         assert_eq!(ranks[0], [Rank::Best, Rank::Second, Rank::Best]);
         assert_eq!(ranks[1], [Rank::Best, Rank::Other, Rank::Second]);
         assert_eq!(ranks[2], [Rank::Best, Rank::Other, Rank::Other]);
+    }
+
+    #[test]
+    fn the_order_does_not_depend_on_the_rows() {
+        let mut results: Vec<ResultRow> = ["uar", "f1", "accuracy", "macro-f1", "own"]
+            .map(|name| result(name, "", 0.5, None))
+            .into();
+        let baselines = ["logistic", "majority"].map(|name| baseline(name, "uar", "", 0.1));
+        let table = Comparison::of(&results, &baselines, "test");
+        let metrics: Vec<&str> = table.rows.iter().map(|row| row.metric.as_str()).collect();
+        assert_eq!(metrics, ["accuracy", "uar", "macro-f1", "f1", "own"]);
+        assert_eq!(table.baselines, ["majority", "logistic"]);
+        results.reverse();
+        assert_eq!(Comparison::of(&results, &baselines, "test"), table);
     }
 
     #[test]

@@ -1,0 +1,333 @@
+//! A run that has begun: baselines, training, test, report, each recorded as it comes.
+
+use std::time::Instant;
+
+use super::failure::Failure;
+use super::output;
+use super::pipeline::{Prepared, Sides, Unusable};
+use super::progress::Stage;
+use super::recording::{self, Watch, result_rows};
+use crate::config::Experiment;
+use crate::dataset::Split;
+use crate::evaluate::baselines::{Examples, fit_and_predict, pool};
+use crate::evaluate::{Baseline, Problem, Truth, score, score_with_intervals};
+use crate::features::FeatureSet;
+use crate::nn::Network;
+use crate::report::{self, RunReport};
+use crate::track::{
+    BaselineRow, MetricRow, Outcome, PredictionRow, Predictions, Recorder, ResultRow, RunDir, RunHeader, Status,
+};
+use crate::train::{Data, Fitted, Labels, Settings, Stop, fit, predict};
+
+/// A run that has begun.
+pub struct Work<'a> {
+    pub experiment: &'a Experiment,
+    pub prepared: &'a Prepared,
+    pub features: &'a FeatureSet,
+    pub unusable: Unusable,
+    pub sides: &'a Sides,
+    pub network: &'a Network,
+    pub dir: &'a RunDir,
+    pub recorder: &'a Recorder,
+    pub header: &'a RunHeader,
+    pub started: Instant,
+}
+
+/// What it came to.
+pub struct Done {
+    pub status: Status,
+    pub fitted: Fitted,
+    pub metrics: Vec<MetricRow>,
+    pub results: Vec<ResultRow>,
+    pub baselines: Vec<BaselineRow>,
+}
+
+impl Work<'_> {
+    fn data(&self) -> Data<'_> {
+        Data {
+            features: self.features,
+            problem: &self.prepared.problem,
+            labels: &self.prepared.labels,
+            ids: &self.prepared.ids,
+        }
+    }
+
+    fn labels(&self, split: Split) -> Labels {
+        self.prepared
+            .labels
+            .select(&self.prepared.problem, self.sides.get(split))
+    }
+
+    pub fn carry_out(&self) -> Result<Done, Failure> {
+        let mut remarks = self.prepared.manifest.remarks.clone();
+        if self.unusable.examples > 0 {
+            let how = serde_json::to_value(self.experiment.dataset.on_error()).unwrap_or_default();
+            remarks.push(format!(
+                "{} with missing or damaged files, handled by on_error = {how}",
+                output::count(self.unusable.examples, "example")
+            ));
+        }
+        let faults: Vec<String> = self.unusable.faults.iter().map(ToString::to_string).collect();
+        let sizes: Vec<(&str, usize)> = Split::ALL
+            .iter()
+            .map(|&split| (split.name(), self.sides.get(split).len()))
+            .collect();
+        self.recorder.event(
+            "data",
+            serde_json::json!({ "splits": sizes, "unusable_examples": self.unusable.examples, "faults": faults, "remarks": remarks, "feature_shape": self.features.shape() }),
+        );
+
+        let (baselines, baseline_remarks) = self.baselines()?;
+        if recording::interrupted() {
+            return Err(Failure::Interrupted {
+                message: "interrupted before training began".into(),
+            });
+        }
+        remarks.extend(baseline_remarks);
+        let (fitted, metrics) = self.train()?;
+        let status = match fitted.stop {
+            Stop::LastEpoch => Status::Completed,
+            Stop::EarlyStopping => Status::StoppedEarly,
+            Stop::Interrupted => {
+                let message = match fitted.epochs {
+                    0 => "interrupted before the first epoch was done; there is no checkpoint".into(),
+                    epochs => format!(
+                        "interrupted after {}; the checkpoints are in {}",
+                        output::count(epochs as usize, "epoch"),
+                        self.dir.file("checkpoints").display()
+                    ),
+                };
+                return Err(Failure::Interrupted { message });
+            }
+        };
+        let (results, predictions) = self.test()?;
+        self.recorder.results(results.clone(), baselines.clone());
+        let done = Done {
+            status,
+            fitted,
+            metrics,
+            results,
+            baselines,
+        };
+        self.report(&done, predictions, remarks)?;
+        Ok(done)
+    }
+
+    /// On every split, with figures of the validation and test splits.
+    fn baselines(&self) -> Result<(Vec<BaselineRow>, Vec<String>), Failure> {
+        let problem = &self.prepared.problem;
+        let wanted = match &self.experiment.evaluate.baselines {
+            Some(baselines) => baselines.clone(),
+            None => Baseline::for_problem(problem).to_vec(),
+        };
+        let stage = Stage::start("baselines");
+        let pooled = match wanted.iter().any(|baseline| baseline.needs_features()) {
+            true => self.pooled()?,
+            false => Default::default(),
+        };
+        let [train_features, val_features, test_features] = &pooled;
+        let labels = Split::ALL.map(|split| self.labels(split));
+        let [train_labels, val_labels, test_labels] = &labels;
+        let mut rows = Vec::new();
+        let mut remarks = Vec::new();
+        let names: Vec<&str> = wanted.iter().map(|baseline| baseline.name()).collect();
+        for baseline in wanted {
+            let empty = |count: usize| vec![Vec::new(); count];
+            let (train_empty, val_empty, test_empty) = (
+                empty(self.sides.train.len()),
+                empty(self.sides.val.len()),
+                empty(self.sides.test.len()),
+            );
+            let (train_x, val_x, test_x) = match baseline.needs_features() {
+                true => (train_features, val_features, test_features),
+                false => (&train_empty, &val_empty, &test_empty),
+            };
+            let output = fit_and_predict(
+                baseline,
+                problem,
+                examples(train_x, train_labels.truth()),
+                examples(val_x, val_labels.truth()),
+                test_x,
+            )?;
+            let name = baseline.name();
+            for (split, labels, predicted) in [
+                (Split::Val, val_labels, &output.validation),
+                (Split::Test, test_labels, &output.test),
+            ] {
+                let scores = score(problem, labels.truth(), predicted)?;
+                rows.extend(recording::baseline_rows(split.name(), name, &scores));
+            }
+            if !output.remark.is_empty() {
+                remarks.push(format!("Baseline {name}: {}", output.remark));
+            }
+        }
+        stage.finish(&names.join(", "));
+        for remark in &remarks {
+            output::item("", remark.trim_start_matches("Baseline "));
+        }
+        Ok((rows, remarks))
+    }
+
+    /// Mean and deviation over time of every example, by split.
+    fn pooled(&self) -> Result<[Vec<Vec<f64>>; 3], Failure> {
+        let mut array = vec![0.0; self.features.array_len()];
+        let mut pooled: [Vec<Vec<f64>>; 3] = Default::default();
+        for (split, rows) in Split::ALL.into_iter().zip(&mut pooled) {
+            for &example in self.sides.get(split) {
+                self.features.read(example, &mut array);
+                rows.push(pool(&array, &self.features.shape())?);
+            }
+        }
+        Ok(pooled)
+    }
+
+    fn train(&self) -> Result<(Fitted, Vec<MetricRow>), Failure> {
+        let checkpoints = self.dir.file("checkpoints");
+        let settings = Settings {
+            loss: &self.experiment.loss,
+            optimizer: &self.experiment.optimizer,
+            schedule: &self.experiment.schedule,
+            train: &self.experiment.train,
+            seed: self.experiment.experiment.seed,
+            checkpoints: &checkpoints,
+        };
+        let mut watch = Watch {
+            recorder: self.recorder,
+            stage: Stage::start("training"),
+            started: Instant::now(),
+            learning_rate: None,
+            epochs: u32::try_from(self.experiment.train.epochs).unwrap_or(u32::MAX),
+            rows: Vec::new(),
+        };
+        let fitted = fit(
+            self.network,
+            self.data(),
+            &self.sides.train,
+            &self.sides.val,
+            &settings,
+            &mut watch,
+        )?;
+        let best = match (fitted.best_epoch, fitted.best_value) {
+            (Some(epoch), Some(value)) => {
+                let monitor = self.experiment.train.early_stopping.monitor.name();
+                format!(", best was epoch {epoch} with {monitor} {}", output::figure(value))
+            }
+            _ => String::new(),
+        };
+        let epochs = output::count(fitted.epochs as usize, "epoch");
+        watch.stage.finish(&format!("{epochs}{best}"));
+        Ok((fitted, watch.rows))
+    }
+
+    /// Predicts every split with the best parameters.
+    fn test(&self) -> Result<(Vec<ResultRow>, Predictions), Failure> {
+        let stage = Stage::start("test");
+        let problem = &self.prepared.problem;
+        let evaluate = &self.experiment.evaluate;
+        let mut results = Vec::new();
+        let mut rows = Vec::new();
+        for split in Split::ALL {
+            let examples = self.sides.get(split);
+            let predicted = predict(self.network, self.data(), examples, self.experiment.train.batch_size)?;
+            let labels = self.labels(split);
+            let groups: Vec<String> = examples
+                .iter()
+                .map(|&example| self.prepared.manifest.examples[example].group.clone())
+                .collect();
+            let seed = self.experiment.experiment.seed;
+            let scores = score_with_intervals(problem, labels.truth(), &predicted, &groups, seed, evaluate.bootstrap)?;
+            results.extend(result_rows(split.name(), &scores));
+            rows.extend(self.prediction_rows(split, examples, &labels, &predicted));
+        }
+        let predictions = Predictions {
+            kind: match problem {
+                Problem::Regression { targets } => Outcome::Regression {
+                    targets: targets.clone(),
+                },
+                Problem::Classification { classes } => Outcome::Classification {
+                    classes: classes.clone(),
+                },
+            },
+            rows,
+        };
+        predictions.write(&self.dir.file("predictions.csv"))?;
+        stage.finish(&output::count(predictions.rows.len(), "prediction"));
+        Ok((results, predictions))
+    }
+
+    fn prediction_rows(
+        &self,
+        split: Split,
+        examples: &[usize],
+        labels: &Labels,
+        predicted: &[f32],
+    ) -> Vec<PredictionRow> {
+        let width = self.prepared.problem.width();
+        examples
+            .iter()
+            .zip(predicted.chunks(width.max(1)))
+            .enumerate()
+            .map(|(index, (&example, predicted))| {
+                let example = &self.prepared.manifest.examples[example];
+                PredictionRow {
+                    split: split.name().into(),
+                    id: example.id.clone(),
+                    group: example.group.clone(),
+                    truth: match labels {
+                        Labels::Values(values) => values[index * width..(index + 1) * width].to_vec(),
+                        Labels::Classes(classes) => vec![classes[index] as f32],
+                    },
+                    predicted: predicted.to_vec(),
+                }
+            })
+            .collect()
+    }
+
+    /// Plots, pictures for TensorBoard, and the page.
+    fn report(&self, done: &Done, predictions: Predictions, remarks: Vec<String>) -> Result<(), Failure> {
+        let stage = Stage::start("report");
+        let report = RunReport {
+            id: self.dir.id().into(),
+            experiment: self.experiment.experiment.name.clone(),
+            description: self.experiment.experiment.description.clone(),
+            status: done.status,
+            started_at: self
+                .header
+                .provenance
+                .started_at
+                .strftime("%Y-%m-%d %H:%M:%S UTC")
+                .to_string(),
+            seconds: self.started.elapsed().as_secs_f64(),
+            seed: self.experiment.experiment.seed,
+            device: self.header.provenance.device.clone(),
+            best_epoch: done.fitted.best_epoch,
+            monitor: self.experiment.train.early_stopping.monitor.name().into(),
+            metrics: done.metrics.clone(),
+            results: done.results.clone(),
+            baselines: done.baselines.clone(),
+            predictions: Some(predictions),
+            settings_toml: self.header.config_toml.clone(),
+            provenance: serde_json::to_value(&self.header.provenance).unwrap_or_default(),
+            remarks,
+            reproduce: format!("affect run {}", self.dir.file("experiment.toml").display()),
+        };
+        let figures = report::plots(&report)?;
+        let plots = self.dir.file("plots");
+        crate::files::create_folder(&plots)?;
+        for figure in &figures {
+            figure.write(&plots)?;
+            let (width, height, rgb) = figure.rgb(1000)?;
+            self.recorder.image(&figure.name, done.fitted.steps, width, height, rgb);
+        }
+        crate::files::write_whole(
+            &self.dir.file("report.html"),
+            report::html(&report, &figures).as_bytes(),
+        )?;
+        stage.finish(&format!("{} and report.html", output::count(figures.len(), "plot")));
+        Ok(())
+    }
+}
+
+fn examples<'a>(features: &'a [Vec<f64>], truth: Truth<'a>) -> Examples<'a> {
+    Examples { features, truth }
+}
