@@ -3,8 +3,10 @@
 //! Both resamplers promise that a part of a file comes out with the same bits as if the whole file had been resampled: they
 //! work in blocks on a grid that is fixed to the file's first sample, and say which source samples a part needs.
 
+mod design;
 mod fft_filter;
 mod rubato_fft;
+mod start;
 
 use std::ops::Range;
 use std::sync::Arc;
