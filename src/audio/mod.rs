@@ -13,8 +13,8 @@ mod mp4;
 mod open;
 mod resample;
 mod scale;
+mod source;
 pub mod spec;
-mod wav;
 mod window;
 
 pub use error::{Error, ErrorKind};

@@ -36,9 +36,12 @@ pub(super) struct FftFilter {
     inverse: Arc<dyn ComplexToReal<f32>>,
 }
 
+/// Filters by the rates from which and to which they convert.
+type Made = HashMap<(u32, u32), Arc<FftFilter>>;
+
 /// The filter for a pair of rates: made once, then shared by all threads.
 pub(super) fn shared(from: u32, to: u32) -> Arc<FftFilter> {
-    static MADE: LazyLock<Mutex<HashMap<(u32, u32), Arc<FftFilter>>>> = LazyLock::new(Mutex::default);
+    static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(filter) = made.get(&(from, to)) {
         return Arc::clone(filter);
