@@ -1,5 +1,5 @@
-//! Sound files, good and bad: what comes out, and what is said. The files are made here; those that need an encoder are made by
-//! ffmpeg where it is installed, and MP3 comes from AFFECT_SHARED_DATA or ../shared/data.
+//! Sound files, good and bad: what comes out, and what is said. The files are made here; those that need an encoder are
+//! made by ffmpeg where it is installed, and MP3 comes from AFFECT_SHARED_DATA or ../shared/data.
 
 #![allow(
     clippy::disallowed_methods,

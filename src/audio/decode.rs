@@ -1,8 +1,8 @@
 //! Packets in, mono samples out, on a timeline that damage does not shift.
 //!
-//! Mono is the mean of all channels, as librosa's: the low-frequency channel of 5.1 sound included. A packet that cannot be
-//! decoded becomes silence of its length. What lies before the wanted part is skipped without decoding where the coding allows
-//! that exactly.
+//! Mono is the mean of all channels, as librosa's: the low-frequency channel of 5.1 sound included. A packet that
+//! cannot be decoded becomes silence of its length. What lies before the wanted part is skipped without decoding where
+//! the coding allows that exactly.
 
 use std::io;
 
@@ -73,8 +73,8 @@ impl Decoder {
     /// The next block; `None` at the end. Sound before `wanted_from` may be left out.
     ///
     /// # Errors
-    /// [`Error::NoDecoder`] where the first packets show that the coding cannot be decoded here, [`Error::Damaged`] where
-    /// nothing could be decoded up to the end, [`Error::Unreadable`] where the system would not read on.
+    /// [`Error::NoDecoder`] where the first packets show that the coding cannot be decoded here, [`Error::Damaged`]
+    /// where nothing could be decoded up to the end, [`Error::Unreadable`] where the system would not read on.
     pub fn next_block(&mut self, wanted_from: u64) -> Result<Option<Block<'_>>, Error> {
         loop {
             if self
@@ -208,7 +208,8 @@ impl Decoder {
     /// Samples in a packet, by what its header or its container says.
     fn duration(&self, packet: &Packet) -> u64 {
         if self.opened.parameters.codec == CODEC_ID_MP3 {
-            // 2 granules of 576 samples in MPEG 1, one in MPEG 2 and 2.5. (The reader counts the encoder's delay twice.)
+            // 2 granules of 576 samples in MPEG 1, one in MPEG 2 and 2.5. (The reader counts the encoder's delay
+            // twice.)
             let first_version = packet.data.get(1).is_some_and(|byte| byte & 0b1_1000 == 0b1_1000);
             return if first_version { 1_152 } else { 576 };
         }

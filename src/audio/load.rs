@@ -1,7 +1,7 @@
 //! Windows of a sound file, at the rate that is asked for.
 //!
-//! The promise: each window holds what `librosa.load(path, sr = sample_rate)` gives, cut at whole samples, whatever other
-//! windows are asked for, while no more is decoded, kept and resampled than the windows need.
+//! The promise: each window holds what `librosa.load(path, sr = sample_rate)` gives, cut at whole samples, whatever
+//! other windows are asked for, while no more is decoded, kept and resampled than the windows need.
 
 use std::ops::Range;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! From a path to a track that can be decoded: which container, which track, which decoder, and what librosa's libraries do
-//! with such a file that has to be done here too.
+//! From a path to a track that can be decoded: which container, which track, which decoder, and what librosa's
+//! libraries do with such a file that has to be done here too.
 
 use std::fs::File;
 use std::io;
@@ -68,7 +68,8 @@ pub(super) enum Stamps {
     Written,
 }
 
-/// Frames of MP3 decoded ahead: a frame may borrow 511 bytes from earlier ones (some twenty of the shortest), and overlaps.
+/// Frames of MP3 decoded ahead: a frame may borrow 511 bytes from earlier ones (some twenty of the shortest), and
+/// overlaps.
 const MP3_WARM_UP: u64 = 32;
 
 impl Opened {

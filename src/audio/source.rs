@@ -1,8 +1,8 @@
 //! Files whose headers state wrong sizes.
 //!
-//! Programs that write to a pipe leave the sizes of a WAV file at 0 or 0xFFFFFFFF, an interrupted recording or download leaves
-//! them too large, and RF64 (over 4 GB) keeps them elsewhere. libsndfile and ffmpeg read all of those; the readers used here do
-//! not. So the file is presented with sizes that are true: those of the bytes that are there.
+//! Programs that write to a pipe leave the sizes of a WAV file at 0 or 0xFFFFFFFF, an interrupted recording or download
+//! leaves them too large, and RF64 (over 4 GB) keeps them elsewhere. libsndfile and ffmpeg read all of those; the
+//! readers used here do not. So the file is presented with sizes that are true: those of the bytes that are there.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

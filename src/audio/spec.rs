@@ -12,7 +12,8 @@ use super::{Error, MAX_FILE_RATE, MIN_FILE_RATE};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resampler {
-    /// Follows librosa's default (soxr's high-quality recipe) to less than 0.01 dB in a mel spectrogram for the usual rates.
+    /// Follows librosa's default (soxr's high-quality recipe) to less than 0.01 dB in a mel spectrogram for the usual
+    /// rates.
     #[default]
     SoxrHq,
     /// rubato's synchronous FFT resampler. Another roll-off: mels near the Nyquist frequency differ by 11 dB and more.

@@ -1,10 +1,10 @@
 //! The frequency response of soxr's "HQ" recipe.
 //!
-//! soxr converts in up to three steps: halvings, one sharp filter, and for ratios that are not small integers an interpolation
-//! with a filter of its own, whose slight droop is part of the result. Seen from outside all of that is one linear-phase
-//! filter per pair of rates. Its shape was measured from soxr 1.1.0 (Python) impulse responses, and is described here by
-//! the product of two Kaiser-windowed sincs; for the usual rates between 8 and 96 kHz the description is within 0.01 dB of the
-//! measurement wherever the filter passes more than −50 dB.
+//! soxr converts in up to three steps: halvings, one sharp filter, and for ratios that are not small integers an
+//! interpolation with a filter of its own, whose slight droop is part of the result. Seen from outside all of that is
+//! one linear-phase filter per pair of rates. Its shape was measured from soxr 1.1.0 (Python) impulse responses, and is
+//! described here by the product of two Kaiser-windowed sincs; for the usual rates between 8 and 96 kHz the description
+//! is within 0.01 dB of the measurement wherever the filter passes more than −50 dB.
 //!
 //! Frequencies are in units of the lower of the two Nyquist frequencies, times in samples of the lower rate.
 
@@ -82,7 +82,8 @@ impl Design {
         }
         let ratio = down as f64 / up as f64;
         let small = up.max(down) < 5 || up * down < 6;
-        // Length of the sharp filter; samples that the interpolation reads per sample of the lower rate; where it must stop.
+        // Length of the sharp filter; samples that the interpolation reads per sample of the lower rate; where it must
+        // stop.
         let (width, interpolation) = match ratio {
             _ if small => (up.max(down) as f64, None),
             ratio if ratio < 1.0 => (2.0, Some((2.0, None))),

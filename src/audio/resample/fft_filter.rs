@@ -1,10 +1,10 @@
 //! The default resampler: the filter of [`Design`], applied in the frequency domain.
 //!
-//! Overlap-save: a block of the source is transformed, multiplied with the filter's response, cut or extended to the other
-//! rate's spectrum, and transformed back; samples within reach of the block's edges are dropped.
+//! Overlap-save: a block of the source is transformed, multiplied with the filter's response, cut or extended to the
+//! other rate's spectrum, and transformed back; samples within reach of the block's edges are dropped.
 //!
-//! Blocks begin at multiples of the smallest stretch that is a whole number of samples at both rates, counted from the file's
-//! first sample, so any part of a file is computed from the same blocks.
+//! Blocks begin at multiples of the smallest stretch that is a whole number of samples at both rates, counted from the
+//! file's first sample, so any part of a file is computed from the same blocks.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -157,9 +157,9 @@ fn copy_with_silence(source: &[f32], begin: i64, block: &mut [f32]) {
     after.fill(0.0);
 }
 
-/// The filter's gain at each bin below the lower Nyquist frequency, for transforms of `low` samples at the lower rate, over
-/// `block_in` (the transforms are not normalised). The bin at the Nyquist frequency itself is left out: it cannot be told from
-/// its mirror image.
+/// The filter's gain at each bin below the lower Nyquist frequency, for transforms of `low` samples at the lower rate,
+/// over `block_in` (the transforms are not normalised). The bin at the Nyquist frequency itself is left out: it cannot
+/// be told from its mirror image.
 fn response(design: &Design, low: usize, block_in: usize) -> Vec<f32> {
     // Bins are two to the lower rate's block; an odd block has one between the last and the Nyquist frequency.
     let gains = design.response(low);

@@ -1,6 +1,7 @@
 //! rubato's synchronous FFT resampler, behind the same interface.
 //!
-//! It works in chunks, each with an overlap from the one before, so that a part of a file is computed from the file's start.
+//! It works in chunks, each with an overlap from the one before, so that a part of a file is computed from the file's
+//! start.
 
 use std::ops::Range;
 

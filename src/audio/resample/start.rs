@@ -1,8 +1,9 @@
 //! How soxr begins a file.
 //!
-//! A linear-phase filter begins to answer before the first sample. Where soxr converts in two steps, what the first step
-//! gives for times before the first sample is not seen by the second: the first two to four samples of the result miss a part
-//! of what the filter would give. That matters for sound that begins abruptly, so the same part is left out here.
+//! A linear-phase filter begins to answer before the first sample. Where soxr converts in two steps, what the first
+//! step gives for times before the first sample is not seen by the second: the first two to four samples of the result
+//! miss a part of what the filter would give. That matters for sound that begins abruptly, so the same part is left out
+//! here.
 
 use super::design::{Design, Place, Sinc};
 
@@ -39,7 +40,8 @@ impl Start {
         (self.interpolation.half_length * self.result).ceil() as usize
     }
 
-    /// What the interpolation does not see of the beginning of `source`, in each of the first [`Self::samples`] samples.
+    /// What the interpolation does not see of the beginning of `source`, in each of the first [`Self::samples`]
+    /// samples.
     pub fn missing(&self, source: &[f32]) -> Vec<f64> {
         let before: Vec<(f64, f64)> = (1..=(self.interpolation.half_length * self.between) as usize)
             .map(|index| {
