@@ -488,11 +488,25 @@ fn examples<'a>(features: &'a [Vec<f64>], truth: Truth<'a>) -> Examples<'a> {
     Examples { features, truth }
 }
 
+/// The metrics of the table that ends a run; those of single classes are in the report.
+const HEADLINE: [&str; 10] = [
+    "mse",
+    "rmse",
+    "mae",
+    "r2",
+    "pearson",
+    "ccc",
+    "accuracy",
+    "uar",
+    "macro-f1",
+    "weighted-f1",
+];
+
 /// The table that ends a run, and what to type next.
 fn conclude(args: &Args, dir: &RunDir, done: Done, started: Instant) -> Result<Summary, Failure> {
     let seconds = started.elapsed().as_secs_f64();
     if !args.json {
-        let comparison = report::table::Comparison::of_reported_split(&done.results, &done.baselines);
+        let comparison = report::table::Comparison::of_reported_split(&done.results, &done.baselines).only(&HEADLINE);
         let width = output::width().and_then(|width| u16::try_from(width).ok());
         output::result(&comparison.text(width))?;
         output::result(&format!(
