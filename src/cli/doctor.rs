@@ -1,10 +1,11 @@
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::folders::{CacheArg, RunsArg};
 use super::output;
-use crate::files;
-use crate::track::{Database, Machine, Program};
+use crate::track::{Machine, Program};
 
 /// Show what this machine and this build can do.
 #[derive(Debug, clap::Args)]
@@ -34,16 +35,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         machine: Machine::current(),
         cuda: "not in this build; networks run on the CPU",
         ffmpeg: ffmpeg(),
-        runs: state(
-            &args.runs.runs,
-            Database::open(&args.runs.runs).err().map(|error| error.to_string()),
-        ),
-        cache: state(
-            &args.cache.cache,
-            files::create_folder(&args.cache.cache)
-                .err()
-                .map(|error| error.to_string()),
-        ),
+        runs: state(&args.runs.runs),
+        cache: state(&args.cache.cache),
     };
     if args.json {
         return output::json(&report);
@@ -67,10 +60,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     output::result(&rows.map(|(name, value)| format!("{name:<10} {value}")).join("\n"))
 }
 
-fn state(folder: &std::path::Path, error: Option<String>) -> String {
-    match error {
-        None => format!("{} can be written", folder.display()),
-        Some(error) => error,
+/// Whether a folder can be written, without leaving anything behind.
+fn state(folder: &Path) -> String {
+    let shown = folder.display();
+    if !folder.exists() {
+        return format!("{shown} is not there yet; it is made when it is needed");
+    }
+    match tempfile::tempfile_in(folder) {
+        Ok(_) => format!("{shown} can be written"),
+        Err(error) => format!("{shown} cannot be written: {error}"),
     }
 }
 

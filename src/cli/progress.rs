@@ -1,17 +1,22 @@
-//! Long work shows how far it is: a bar where stderr is a terminal, a plain line at the end of each stage elsewhere.
+//! Long work shows how far it is: a bar where stderr is a terminal, a plain line now and then elsewhere.
 
 use std::io::IsTerminal as _;
-use std::time::Instant;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output;
+
+/// How often a plain line says how far it is.
+const LINE_EVERY: Duration = Duration::from_secs(15);
 
 /// One stage of the work. Can be told of progress from any thread.
 pub struct Stage {
     name: &'static str,
     bar: ProgressBar,
     started: Instant,
+    last_line: Mutex<Instant>,
 }
 
 impl Stage {
@@ -30,12 +35,20 @@ impl Stage {
             name,
             bar,
             started: Instant::now(),
+            last_line: Mutex::new(Instant::now()),
         }
     }
 
     pub fn update(&self, done: usize, total: usize) {
         self.bar.set_length(total as u64);
         self.bar.set_position(done as u64);
+        if self.bar.is_hidden()
+            && let Ok(mut last) = self.last_line.lock()
+            && last.elapsed() >= LINE_EVERY
+        {
+            *last = Instant::now();
+            output::note(&format!("{:>10}  {done} of {total} {}", self.name, self.bar.message()));
+        }
     }
 
     pub fn message(&self, text: impl Into<String>) {
