@@ -5,6 +5,19 @@
 //!
 //! The library never prints, never ends the process and never reads the environment: only [`cli`] does.
 
+#![deny(unsafe_code)]
+#![warn(
+    clippy::dbg_macro,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+
 pub mod audio;
 pub mod cli;
 pub mod config;

@@ -1,8 +1,8 @@
 //! Packets in, mono samples out, on a timeline that damage does not shift.
 //!
-//! Mono is the mean of all channels, as librosa's: the low-frequency channel of 5.1 sound included. A packet that cannot be
-//! decoded becomes silence of its length. What lies before the wanted part is skipped without decoding where the coding allows
-//! that exactly.
+//! Mono is the mean of all channels, as librosa's: the low-frequency channel of 5.1 sound included. A packet that
+//! cannot be decoded becomes silence of its length. What lies before the wanted part is skipped without decoding where
+//! the coding allows that exactly.
 
 use std::io;
 
@@ -20,8 +20,10 @@ const MAX_ERRORS: u32 = 64;
 const MAX_DAMAGED: u32 = 4_096;
 /// Packets of other tracks in a row after which a file is given up.
 const MAX_FOREIGN: u32 = 1 << 20;
+/// Shorter jumps of the time stamp than this part of a second are rounding.
+const MIN_GAPS_A_SECOND: u64 = 50;
 /// Longest stretch of missing sound that is filled with silence, in seconds.
-const MAX_GAP: u64 = 600;
+const MAX_GAP: u64 = 60;
 
 /// Decodes one file from its start to its end.
 pub(super) struct Decoder {
@@ -48,8 +50,9 @@ pub(super) struct Block<'a> {
 }
 
 impl Decoder {
-    pub fn new(opened: Opened) -> Self {
+    pub fn new(mut opened: Opened) -> Self {
         Self {
+            faults: std::mem::take(&mut opened.faults),
             position: -i64::try_from(opened.habits.delay).unwrap_or(i64::MAX),
             opened,
             warming: 0,
@@ -60,7 +63,6 @@ impl Decoder {
             decoded: 0,
             damaged: 0,
             damaged_in_row: 0,
-            faults: Vec::new(),
         }
     }
 
@@ -71,8 +73,8 @@ impl Decoder {
     /// The next block; `None` at the end. Sound before `wanted_from` may be left out.
     ///
     /// # Errors
-    /// [`Error::NoDecoder`] where the first packets show that the coding cannot be decoded here, [`Error::Damaged`] where
-    /// nothing could be decoded up to the end, [`Error::Unreadable`] where the system would not read on.
+    /// [`Error::NoDecoder`] where the first packets show that the coding cannot be decoded here, [`Error::Damaged`]
+    /// where nothing could be decoded up to the end, [`Error::Unreadable`] where the system would not read on.
     pub fn next_block(&mut self, wanted_from: u64) -> Result<Option<Block<'_>>, Error> {
         loop {
             if self
@@ -140,6 +142,7 @@ impl Decoder {
         if self.damaged_in_row > MAX_DAMAGED {
             self.give_up();
         }
+        self.note_what_is_missing();
         if self.decoded == 0 && self.damaged > 0 && !self.skipped {
             return Err(Error::Damaged {
                 path: self.opened.path.clone(),
@@ -147,6 +150,19 @@ impl Decoder {
             });
         }
         Ok(None)
+    }
+
+    /// Frames of MP3 that lost their headers are not seen at all; the count in the file's first frame tells.
+    fn note_what_is_missing(&mut self) {
+        if let Some(length) = self.opened.habits.length
+            && let Some(missing @ 1..) = (length as i64).checked_sub(self.position)
+        {
+            let rate = f64::from(self.opened.rate);
+            let (missing, length) = (missing as f64 / rate, length as f64 / rate);
+            self.faults.push(format!(
+                "{missing:.3} s of the {length:.3} s that its header promises are missing"
+            ));
+        }
     }
 
     fn give_up(&mut self) {
@@ -162,7 +178,11 @@ impl Decoder {
                 Ok(Some(_)) => foreign += 1,
                 Ok(None) => return Ok(None),
                 Err(Symphonia::IoError(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    self.faults.push("the file ends too early".into());
+                    // Output of unknown length always ends like this.
+                    let fault = "the file ends too early";
+                    if self.opened.ffmpeg.is_none() && !self.faults.iter().any(|known| known == fault) {
+                        self.faults.push(fault.into());
+                    }
                     return Ok(None);
                 }
                 Err(Symphonia::IoError(source)) => {
@@ -185,8 +205,14 @@ impl Decoder {
         }
     }
 
-    /// Samples in a packet, by what its container says.
+    /// Samples in a packet, by what its header or its container says.
     fn duration(&self, packet: &Packet) -> u64 {
+        if self.opened.parameters.codec == CODEC_ID_MP3 {
+            // 2 granules of 576 samples in MPEG 1, one in MPEG 2 and 2.5. (The reader counts the encoder's delay
+            // twice.)
+            let first_version = packet.data.get(1).is_some_and(|byte| byte & 0b1_1000 == 0b1_1000);
+            return if first_version { 1_152 } else { 576 };
+        }
         self.to_samples(packet.block_dur().get())
     }
 
@@ -203,11 +229,13 @@ impl Decoder {
         if self.opened.habits.stamps != Stamps::Written {
             return false;
         }
-        let stamp = self.to_samples(u64::try_from(packet.pts.get()).unwrap_or(0));
+        let stamp = packet.pts.get().saturating_sub(self.opened.track.start_ts.get());
+        let stamp = self.to_samples(u64::try_from(stamp).unwrap_or(0));
         let Some(gap @ 1..) = stamp.checked_sub(self.position.max(0) as u64) else {
             return false;
         };
-        if gap > MAX_GAP * u64::from(self.opened.rate) {
+        let rate = u64::from(self.opened.rate);
+        if gap < rate / MIN_GAPS_A_SECOND || gap > MAX_GAP * rate {
             return false;
         }
         let seconds = gap as f64 / f64::from(self.opened.rate);

@@ -1,7 +1,7 @@
 //! What can go wrong between a sound file and its spectrogram.
 //!
-//! Three kinds, because callers treat them differently: a file without usable sound (skip it, count it), a file that could not
-//! be read (the disk, the permissions, the wrong folder), and a setting that asks for the impossible.
+//! Three kinds, because callers treat them differently: a file without usable sound (skip it, count it), a file that
+//! could not be read (the disk, the permissions, the wrong folder), and a setting that asks for the impossible.
 
 use std::io;
 use std::path::PathBuf;

@@ -24,7 +24,8 @@ pub(super) struct Ffmpeg {
 /// What it writes.
 pub(super) struct Output(Mutex<ChildStdout>);
 
-/// Starts decoding the sound of `path` to 16-bit WAV (librosa reads the same numbers of bits from ffmpeg), all channels.
+/// Starts decoding the sound of `path` to 16-bit WAV (librosa reads the same numbers of bits from ffmpeg), all
+/// channels.
 ///
 /// # Errors
 /// [`Error::NoDecoder`] with `coding` where ffmpeg is not installed.

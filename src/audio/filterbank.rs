@@ -1,7 +1,7 @@
 //! Mel filters, by the definitions of `librosa.filters.mel`.
 //!
-//! Weights are computed in 64-bit floating point, rounded to 32 bits, then normalised, in the order in which librosa does it.
-//! Each filter covers few bins of the spectrum, so only those are kept.
+//! Weights are computed in 64-bit floating point, rounded to 32 bits, then normalised, in the order in which librosa
+//! does it. Each filter covers few bins of the spectrum, so only those are kept.
 
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Windows of a sound file, at the rate that is asked for.
 //!
-//! The promise: each window holds what `librosa.load(path, sr = sample_rate)` gives, cut at whole samples, whatever other
-//! windows are asked for, while no more is decoded, kept and resampled than the windows need.
+//! The promise: each window holds what `librosa.load(path, sr = sample_rate)` gives, cut at whole samples, whatever
+//! other windows are asked for, while no more is decoded, kept and resampled than the windows need.
 
 use std::ops::Range;
 use std::path::Path;
@@ -90,21 +90,12 @@ pub struct Probe {
 /// As [`load_windows`], for what the headers can show.
 pub fn probe(path: &Path) -> Result<Probe, Error> {
     let opened = Opened::new(path)?;
-    let seconds = match (opened.habits.length.or(opened.track.num_frames), opened.track.duration) {
-        (Some(samples), _) => Some(samples as f64 / f64::from(opened.rate)),
-        (None, Some(duration)) => opened
-            .track
-            .time_base
-            .and_then(|base| base.calc_duration(duration))
-            .map(|time| time.as_secs_f64()),
-        (None, None) => None,
-    };
     Ok(Probe {
         container: opened.reader.format_info().short_name.to_owned(),
         codec: opened.decoder.codec_info().short_name.to_owned(),
         sample_rate: opened.rate,
         channels: opened.channels,
-        seconds,
+        seconds: opened.seconds,
     })
 }
 
@@ -115,7 +106,7 @@ pub fn probe(path: &Path) -> Result<Probe, Error> {
 pub fn load(path: &Path) -> Result<Sound, Error> {
     let (decoded, rate) = with_fallback(path, |decoder| {
         let rate = decoder.opened().rate;
-        Ok((decode(decoder, vec![0..u64::MAX])?, rate))
+        Ok((decode(decoder, std::iter::once(0..u64::MAX))?, rate))
     })?;
     let samples = decoded.kept.into_iter().flat_map(|part| part.samples).collect();
     Ok(Sound {
@@ -198,7 +189,7 @@ struct Part {
 }
 
 /// Decodes up to the end of the last of the `ranges`, which are sorted and apart, and keeps what falls into them.
-fn decode(mut decoder: Decoder, ranges: Vec<Range<u64>>) -> Result<Decoded, Error> {
+fn decode(mut decoder: Decoder, ranges: impl IntoIterator<Item = Range<u64>>) -> Result<Decoded, Error> {
     let mut kept: Vec<Part> = ranges
         .into_iter()
         .map(|wanted| Part {

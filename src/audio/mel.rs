@@ -1,8 +1,8 @@
 //! Samples in, mel spectrogram out: framing, Fourier transform, power, mel filters, scale.
 //!
-//! The numbers are librosa's (`librosa.feature.melspectrogram` and `power_to_db`) to within 32-bit rounding. What makes it fast:
-//! two frames share one complex transform, the filterbank is sparse, and everything lives in buffers that are reused. Frames
-//! are paired and summed in a fixed order, so the same samples give the same bits on any thread.
+//! The numbers are librosa's (`librosa.feature.melspectrogram` and `power_to_db`) to within 32-bit rounding. What makes
+//! it fast: two frames share one complex transform, the filterbank is sparse, and everything lives in buffers that are
+//! reused. Frames are paired and summed in a fixed order, so the same samples give the same bits on any thread.
 
 use std::fmt;
 use std::sync::Arc;
@@ -98,8 +98,8 @@ impl MelExtractor {
         if self.spec.center { 1 } else { self.spec.n_fft }
     }
 
-    /// Writes the mel spectrogram of `samples` to `out`, `[n_mels, frames]` row by row, on the scale of the settings. Samples
-    /// are expected at `sample_rate`, in −1…1 (any finite values below 1e9 are taken).
+    /// Writes the mel spectrogram of `samples` to `out`, `[n_mels, frames]` row by row, on the scale of the settings.
+    /// Samples are expected at `sample_rate`, in −1…1 (any finite values below 1e9 are taken).
     ///
     /// # Errors
     /// [`Error::TooShort`] where [`Self::frames`] is 0, [`Error::Shape`] where `out` has another length than
@@ -142,8 +142,8 @@ impl MelExtractor {
         let [edge_a, edge_b] = edges;
         let a = self.frame(samples, frame, edge_a);
         let b = self.frame(samples, frame + 1, edge_b);
-        // Both are brought to 1…2 by powers of 2, which costs no precision: a quiet frame is not drowned by the rounding of a
-        // loud one.
+        // Both are brought to 1…2 by powers of 2, which costs no precision: a quiet frame is not drowned by the
+        // rounding of a loud one.
         let (scale_a, back_a) = self.level(a);
         let (scale_b, back_b) = self.level(b);
 
@@ -191,8 +191,8 @@ impl MelExtractor {
         edge
     }
 
-    /// A power of 2 that brings the largest of `samples` to 1…2, and what undoes it after the transform (with the factor that
-    /// the separation of two frames leaves). Zeros for silence.
+    /// A power of 2 that brings the largest of `samples` to 1…2, and what undoes it after the transform (with the
+    /// factor that the separation of two frames leaves). Zeros for silence.
     fn level(&self, samples: &[f32]) -> (f32, f32) {
         let peak = samples.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
         if peak < f32::MIN_POSITIVE {

@@ -1,7 +1,8 @@
 //! How does a sound file become a spectrogram?
 //!
-//! Decoding ([`load_windows`]), resampling ([`resample`]), the short-time Fourier transform and mel filters ([`MelExtractor`]).
-//! The numbers are those that librosa gives for the same file and settings. Knows nothing of datasets.
+//! Decoding ([`load_windows`]), resampling ([`resample`]), the short-time Fourier transform and mel filters
+//! ([`MelExtractor`]). The numbers are those that librosa gives for the same file and settings. Knows nothing of
+//! datasets.
 
 mod decode;
 mod error;
@@ -13,8 +14,8 @@ mod mp4;
 mod open;
 mod resample;
 mod scale;
+mod source;
 pub mod spec;
-mod wav;
 mod window;
 
 pub use error::{Error, ErrorKind};

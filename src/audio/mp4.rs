@@ -1,8 +1,8 @@
 //! The edit lists of MP4 files.
 //!
-//! An AAC encoder puts 1024 samples or so before the sound, and the file's edit list says to skip them. symphonia leaves them
-//! in; ffmpeg, through which librosa reads MP4, does not. This reads the few boxes that say how much to skip
-//! (ISO/IEC 14496-12, 8.6.6).
+//! An AAC encoder puts 1024 samples or so before the sound, and the file's edit list says to skip them. symphonia
+//! leaves them in; ffmpeg, through which librosa reads MP4, does not. This reads the few boxes that say how much to
+//! skip (ISO/IEC 14496-12, 8.6.6).
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,5 +1,5 @@
-//! From a path to a track that can be decoded: which container, which track, which decoder, and what librosa's libraries do
-//! with such a file that has to be done here too.
+//! From a path to a track that can be decoded: which container, which track, which decoder, and what librosa's
+//! libraries do with such a file that has to be done here too.
 
 use std::fs::File;
 use std::io;
@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_AC3, CODEC_ID_EAC3, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS,
+    CODEC_ID_AAC, CODEC_ID_AC3, CODEC_ID_EAC3, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
 };
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::well_known::{FORMAT_ID_ADTS, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_WAVE};
+use symphonia::core::formats::well_known::{
+    FORMAT_ID_ADTS, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_OGG, FORMAT_ID_WAVE,
+};
 use symphonia::core::formats::{FormatOptions, FormatReader, Track};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 
 use super::ffmpeg::{self, Ffmpeg};
-use super::{Error, MAX_CHANNELS, MAX_FILE_RATE, MIN_FILE_RATE, mp4, wav};
+use super::{Error, MAX_CHANNELS, MAX_FILE_RATE, MIN_FILE_RATE, mp4, source};
 
 /// A sound file, opened: everything that decoding needs.
 pub(super) struct Opened {
@@ -28,7 +30,11 @@ pub(super) struct Opened {
     pub parameters: AudioCodecParameters,
     pub rate: u32,
     pub channels: usize,
+    /// Length by the headers, in seconds.
+    pub seconds: Option<f64>,
     pub habits: Habits,
+    /// What the headers showed to be wrong.
+    pub faults: Vec<String>,
     /// The process that the samples come from, where there is one.
     pub ffmpeg: Option<Ffmpeg>,
 }
@@ -62,7 +68,8 @@ pub(super) enum Stamps {
     Written,
 }
 
-/// Frames of MP3 decoded ahead: a frame may borrow 511 bytes from earlier ones (some twenty of the shortest), and overlaps.
+/// Frames of MP3 decoded ahead: a frame may borrow 511 bytes from earlier ones (some twenty of the shortest), and
+/// overlaps.
 const MP3_WARM_UP: u64 = 32;
 
 impl Opened {
@@ -72,7 +79,8 @@ impl Opened {
             .try_clone()
             .map(|mut file| mp4::tracks(&mut file))
             .map_err(unreadable(path))?;
-        let source = wav::Source::new(file).map_err(unreadable(path))?;
+        let source = source::Source::new(file).map_err(unreadable(path))?;
+        let cut_short = source.is_cut_short();
         let reader = read_container(path, Box::new(source))?;
         let Some(track) = best_track(reader.as_ref()) else {
             if sound_track.iter().any(|track| track.sound) {
@@ -90,9 +98,17 @@ impl Opened {
         match make_decoder(&parameters) {
             Ok(decoder) => {
                 let start = sound_track.iter().find(|start| start.id == track.id).copied();
-                Self::assemble(path, reader, decoder, track, parameters, start)
+                let mut opened = Self::assemble(path, reader, decoder, track, parameters, start)?;
+                if cut_short {
+                    opened.faults.push("the file ends too early".into());
+                }
+                Ok(opened)
             }
-            Err(_) => Self::by_ffmpeg(path, &coding(&parameters)),
+            Err(_) => {
+                let mut opened = Self::by_ffmpeg(path, &coding(&parameters))?;
+                opened.seconds = stated_seconds(&track);
+                Ok(opened)
+            }
         }
     }
 
@@ -149,11 +165,16 @@ impl Opened {
             path: path.to_path_buf(),
             reader,
             decoder,
-            track,
             parameters,
             rate,
             channels,
+            seconds: match habits.length {
+                Some(length) => Some(length as f64 / f64::from(rate)),
+                None => stated_seconds(&track).map(|all| (all - habits.delay as f64 / f64::from(rate)).max(0.0)),
+            },
+            track,
             habits,
+            faults: Vec::new(),
             ffmpeg: None,
         })
     }
@@ -234,6 +255,11 @@ fn best_track(reader: &dyn FormatReader) -> Option<Track> {
     best.map(|(_, track)| track.clone())
 }
 
+fn stated_seconds(track: &Track) -> Option<f64> {
+    let time = track.time_base?.calc_duration(track.duration?)?;
+    Some(time.as_secs_f64()).filter(|seconds| *seconds > 0.0)
+}
+
 fn make_decoder(parameters: &AudioCodecParameters) -> symphonia::core::errors::Result<Box<dyn AudioDecoder>> {
     // MP3's delay and padding are cut in `decode`: the decoder also cuts at lengths that are mere guesses.
     let options = AudioDecoderOptions::default().gapless(parameters.codec != CODEC_ID_MP3);
@@ -273,6 +299,8 @@ fn habits(
         habits.warm_up = Some(0);
     } else if format == FORMAT_ID_FLAC && parameters.codec == CODEC_ID_FLAC {
         habits.warm_up = Some(0);
+        habits.stamps = Stamps::Written;
+    } else if format == FORMAT_ID_OGG && parameters.codec == CODEC_ID_VORBIS {
         habits.stamps = Stamps::Written;
     }
     habits

@@ -50,8 +50,9 @@ fn ln(value: f32) -> f32 {
     std::f32::consts::LN_2 * log2(value.max(f32::MIN_POSITIVE))
 }
 
-/// Base-2 logarithm of a normal positive number, to about 2e-7 absolutely or relatively, in a form that compilers turn into
-/// vector instructions: the exponent, plus `2 · atanh((m − 1) / (m + 1))` for the mantissa `m` in √½…√2, as a series.
+/// Base-2 logarithm of a normal positive number, to about 2e-7 absolutely or relatively, in a form that compilers turn
+/// into vector instructions: the exponent, plus `2 · atanh((m − 1) / (m + 1))` for the mantissa `m` in √½…√2, as a
+/// series.
 #[inline]
 pub(super) fn log2(value: f32) -> f32 {
     const SQRT_HALF: u32 = 0x3f35_04f3;

@@ -188,11 +188,25 @@ fn data_fingerprint(prepared: &Prepared, features: &FeatureSet) -> String {
         .to_string()
 }
 
+/// The metrics of the table that ends a run; those of single classes are in the report.
+const HEADLINE: [&str; 10] = [
+    "mse",
+    "rmse",
+    "mae",
+    "r2",
+    "pearson",
+    "ccc",
+    "accuracy",
+    "uar",
+    "macro-f1",
+    "weighted-f1",
+];
+
 /// The table that ends a run, and what to type next.
 fn conclude(args: &Args, dir: &RunDir, done: Done, started: Instant) -> Result<Summary, Failure> {
     let seconds = started.elapsed().as_secs_f64();
     if !args.json {
-        let comparison = Comparison::of_reported_split(&done.results, &done.baselines);
+        let comparison = Comparison::of_reported_split(&done.results, &done.baselines).only(&HEADLINE);
         let text = format!(
             "{}\nrun {} ({}, {})\nnext: open {} or type `tensorboard --logdir {}`",
             comparison.text(output::table_width()),

@@ -110,6 +110,7 @@ impl Store {
     }
 
     /// Reads the index and maps the data as they are now.
+    #[allow(unsafe_code)]
     pub fn refresh(&mut self) -> Result<(), files::Error> {
         self.map = None;
         self.entries.clear();

@@ -256,7 +256,7 @@ pub(super) fn geometry(conv: &Conv2dSpec) -> Result<Geometry, String> {
     let padding = match conv.padding {
         Padding::Named(NamedPadding::Valid) => (0, 0),
         Padding::Named(NamedPadding::Same) => {
-            if stride != (1, 1) || kernel.0 % 2 == 0 || kernel.1 % 2 == 0 {
+            if stride != (1, 1) || kernel.0.is_multiple_of(2) || kernel.1.is_multiple_of(2) {
                 return Err(format!(
                     "padding \"same\" needs an odd kernel and stride 1, not a kernel of {} × {} and stride {} × {}; give the padding in numbers",
                     kernel.0, kernel.1, stride.0, stride.1

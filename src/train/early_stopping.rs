@@ -73,12 +73,15 @@ impl Monitor {
 
     /// Whether the task has such a value.
     pub fn check(self, problem: &Problem) -> Result<(), Error> {
-        let fits = match (self, problem) {
-            (Self::Loss, _) => true,
-            (Self::Mse | Self::Mae | Self::Ccc, Problem::Regression { .. }) => true,
-            (Self::Accuracy | Self::Uar | Self::MacroF1, Problem::Classification { .. }) => true,
-            _ => false,
-        };
+        let fits = matches!(
+            (self, problem),
+            (Self::Loss, _)
+                | (Self::Mse | Self::Mae | Self::Ccc, Problem::Regression { .. })
+                | (
+                    Self::Accuracy | Self::Uar | Self::MacroF1,
+                    Problem::Classification { .. }
+                )
+        );
         let task = match problem {
             Problem::Regression { .. } => "a regression task",
             Problem::Classification { .. } => "a classification task",

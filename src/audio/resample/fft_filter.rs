@@ -1,27 +1,21 @@
-//! The default resampler: a linear-phase low-pass filter applied in the frequency domain.
+//! The default resampler: the filter of [`Design`], applied in the frequency domain.
 //!
-//! The filter is a sinc with a Kaiser window, with the figures that reproduce soxr's "HQ" recipe (librosa's default): −6 dB at
-//! 0.95687 of the lower Nyquist frequency, β = 13.04, 97.25 samples of the lower rate to each side. It is applied by
-//! overlap-save: a block of the source is transformed, multiplied with the filter's response, cut or extended to the other
-//! rate's spectrum, and transformed back; samples within reach of the block's edges are dropped.
+//! Overlap-save: a block of the source is transformed, multiplied with the filter's response, cut or extended to the
+//! other rate's spectrum, and transformed back; samples within reach of the block's edges are dropped.
 //!
-//! Blocks begin at multiples of the smallest stretch that is a whole number of samples at both rates, counted from the file's
-//! first sample, so any part of a file is computed from the same blocks.
+//! Blocks begin at multiples of the smallest stretch that is a whole number of samples at both rates, counted from the
+//! file's first sample, so any part of a file is computed from the same blocks.
 
 use std::collections::HashMap;
-use std::f64::consts::PI;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
-/// Cut-off (−6 dB) as a part of the lower Nyquist frequency.
-const CUTOFF: f64 = 0.95687;
-/// Shape of the Kaiser window.
-const BETA: f64 = 13.04;
-/// Samples of the lower rate from the filter's centre to its end.
-const HALF_LENGTH: f64 = 97.25;
+use super::design::{Design, greatest_common_divisor};
+use super::start::Start;
+
 /// A block is at least this many times as long as the filter reaches to one side.
 const BLOCK_TO_REACH: f64 = 16.0;
 /// How many pairs of rates are kept ready.
@@ -35,15 +29,19 @@ pub(super) struct FftFilter {
     /// New samples per block.
     hop_in: usize,
     hop_out: usize,
+    start: Option<Start>,
     /// Gain per frequency bin, with the transforms' scaling.
     response: Vec<f32>,
     forward: Arc<dyn RealToComplex<f32>>,
     inverse: Arc<dyn ComplexToReal<f32>>,
 }
 
+/// Filters by the rates from which and to which they convert.
+type Made = HashMap<(u32, u32), Arc<FftFilter>>;
+
 /// The filter for a pair of rates: made once, then shared by all threads.
 pub(super) fn shared(from: u32, to: u32) -> Arc<FftFilter> {
-    static MADE: LazyLock<Mutex<HashMap<(u32, u32), Arc<FftFilter>>>> = LazyLock::new(Mutex::default);
+    static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(filter) = made.get(&(from, to)) {
         return Arc::clone(filter);
@@ -60,7 +58,8 @@ impl FftFilter {
     fn new(from: u32, to: u32) -> Self {
         let common = greatest_common_divisor(from, to);
         let (step_in, step_out) = ((from / common) as usize, (to / common) as usize);
-        let reach = HALF_LENGTH * f64::max(1.0, f64::from(from) / f64::from(to));
+        let design = Design::new(from, to);
+        let reach = design.half_length * f64::max(1.0, f64::from(from) / f64::from(to));
         let lead = (reach / step_in as f64).ceil() as usize;
         let steps = ((BLOCK_TO_REACH * reach / step_in as f64).ceil() as usize)
             .max(8 * lead)
@@ -74,7 +73,8 @@ impl FftFilter {
             lead_out: lead * step_out,
             hop_in: hop * step_in,
             hop_out: hop * step_out,
-            response: response(block_in.min(block_out), block_in),
+            start: Start::new(&design, from, to),
+            response: response(&design, block_in.min(block_out), block_in),
             forward: planner.plan_fft_forward(block_in),
             inverse: planner.plan_fft_inverse(block_out),
         }
@@ -127,6 +127,21 @@ impl FftFilter {
             }
             done += count;
         }
+        self.mend_start(source, source_start, out_start, out);
+    }
+}
+
+impl FftFilter {
+    /// Leaves out of the first samples what soxr does not compute.
+    fn mend_start(&self, source: &[f32], source_start: u64, out_start: u64, out: &mut [f32]) {
+        let Some(start) = &self.start else { return };
+        if source_start != 0 || out_start >= start.samples() as u64 {
+            return;
+        }
+        let missing = start.missing(source);
+        for (sample, missing) in out.iter_mut().zip(missing.iter().skip(out_start as usize)) {
+            *sample -= *missing as f32;
+        }
     }
 }
 
@@ -142,56 +157,16 @@ fn copy_with_silence(source: &[f32], begin: i64, block: &mut [f32]) {
     after.fill(0.0);
 }
 
-/// The filter's gain at each bin below the lower Nyquist frequency, for transforms of `low` samples at the lower rate, over
-/// `block_in` (the transforms are not normalised).
-fn response(low: usize, block_in: usize) -> Vec<f32> {
-    // Sampled at twice the lower rate, so that what the filter leaves above the Nyquist frequency does not fold back.
-    let length = 2 * low;
-    let mut impulse = vec![0.0_f64; length];
-    let last = (2.0 * HALF_LENGTH).floor() as usize;
-    for index in 0..=last.min(length / 2) {
-        let t = index as f64 / 2.0;
-        let value = CUTOFF * sinc(CUTOFF * t) * kaiser(t / HALF_LENGTH);
-        impulse[index] = value;
-        impulse[(length - index) % length] = value;
-    }
-    let sum: f64 = impulse.iter().sum();
-    let transform = RealFftPlanner::<f64>::new().plan_fft_forward(length);
-    let mut spectrum = transform.make_output_vec();
-    let _ = transform.process(&mut impulse, &mut spectrum);
-    let scale = 1.0 / (sum * block_in as f64);
-    // The bin at the Nyquist frequency itself is left out: it cannot be told from its mirror image.
-    spectrum
+/// The filter's gain at each bin below the lower Nyquist frequency, for transforms of `low` samples at the lower rate,
+/// over `block_in` (the transforms are not normalised). The bin at the Nyquist frequency itself is left out: it cannot
+/// be told from its mirror image.
+fn response(design: &Design, low: usize, block_in: usize) -> Vec<f32> {
+    // Bins are two to the lower rate's block; an odd block has one between the last and the Nyquist frequency.
+    let gains = design.response(low);
+    gains
         .iter()
+        .step_by(2)
         .take(low.div_ceil(2))
-        .map(|bin| (bin.re * scale) as f32)
+        .map(|gain| (gain / block_in as f64) as f32)
         .collect()
-}
-
-fn sinc(x: f64) -> f64 {
-    if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) }
-}
-
-/// Kaiser window at `x` (0 the centre, 1 the end).
-fn kaiser(x: f64) -> f64 {
-    if x.abs() > 1.0 {
-        return 0.0;
-    }
-    bessel_i0(BETA * (1.0 - x * x).sqrt()) / bessel_i0(BETA)
-}
-
-/// Modified Bessel function of the first kind, order 0, by its power series.
-fn bessel_i0(x: f64) -> f64 {
-    let quarter = x * x / 4.0;
-    let (mut sum, mut term, mut k) = (1.0, 1.0, 1.0);
-    while term > sum * f64::EPSILON {
-        term *= quarter / (k * k);
-        sum += term;
-        k += 1.0;
-    }
-    sum
-}
-
-fn greatest_common_divisor(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }

@@ -1,10 +1,12 @@
 //! From one sample rate to another, without delay.
 //!
-//! Both resamplers promise that a part of a file comes out with the same bits as if the whole file had been resampled: they
-//! work in blocks on a grid that is fixed to the file's first sample, and say which source samples a part needs.
+//! Both resamplers promise that a part of a file comes out with the same bits as if the whole file had been resampled:
+//! they work in blocks on a grid that is fixed to the file's first sample, and say which source samples a part needs.
 
+mod design;
 mod fft_filter;
 mod rubato_fft;
+mod start;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -92,8 +94,8 @@ impl Plan {
         }
     }
 
-    /// Computes the samples from `out_start` on into `out`, from `source`, which begins at the file's sample `source_start`
-    /// and covers [`Self::source_range`] as far as the file goes.
+    /// Computes the samples from `out_start` on into `out`, from `source`, which begins at the file's sample
+    /// `source_start` and covers [`Self::source_range`] as far as the file goes.
     pub fn render(&self, source: &[f32], source_start: u64, out_start: u64, out: &mut [f32]) -> Result<(), Error> {
         match &self.0 {
             Method::Copy => {

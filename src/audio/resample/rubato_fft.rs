@@ -1,15 +1,17 @@
 //! rubato's synchronous FFT resampler, behind the same interface.
 //!
-//! It works in chunks, each with an overlap from the one before, so that a part of a file is computed from the file's start.
+//! It works in chunks, each with an overlap from the one before, so that a part of a file is computed from the file's
+//! start.
 
 use std::ops::Range;
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler};
 
+use super::design::greatest_common_divisor;
 use crate::audio::Error;
 
-/// Frames per chunk that are asked for; rubato rounds to what the rates allow.
+/// Samples of the source that a chunk has at least.
 const CHUNK: usize = 1024;
 
 pub(super) struct RubatoFft {
@@ -58,7 +60,10 @@ impl RubatoFft {
 }
 
 fn make(from: u32, to: u32) -> Result<Fft<f32>, Error> {
-    Fft::new(from as usize, to as usize, CHUNK, 1, FixedSync::Both).map_err(|error| refused(from, to, &error))
+    // Chunks of an even number of samples: rubato delays by half a chunk, and trims whole samples only.
+    let step = (from / greatest_common_divisor(from, to)) as usize;
+    let chunk = 2 * step * CHUNK.div_ceil(2 * step);
+    Fft::new(from as usize, to as usize, chunk, 1, FixedSync::Both).map_err(|error| refused(from, to, &error))
 }
 
 fn refused(from: u32, to: u32, error: &dyn std::fmt::Display) -> Error {

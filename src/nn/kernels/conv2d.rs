@@ -390,10 +390,10 @@ mod tests {
     fn plain(sizes: Sizes, input: &[f64], kernel: &[f64], bias: &[f64]) -> Vec<f64> {
         let mut out = Vec::new();
         for image in 0..sizes.batch {
-            for filter in 0..sizes.filters {
+            for (filter, &bias) in bias.iter().enumerate() {
                 for row in 0..sizes.out.0 {
                     for column in 0..sizes.out.1 {
-                        let mut sum = bias[filter];
+                        let mut sum = bias;
                         for channel in 0..sizes.channels {
                             for i in 0..sizes.kernel.0 {
                                 for j in 0..sizes.kernel.1 {

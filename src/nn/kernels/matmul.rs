@@ -46,6 +46,7 @@ pub enum Output {
 
 /// `out = left · right`, or `out += left · right`; `out` is row-major. The sum over the inner index runs in an order that
 /// depends on the shapes alone.
+#[allow(unsafe_code)]
 pub fn multiply<T: Element>(left: Matrix<T>, right: Matrix<T>, out: &mut [T], output: Output) {
     assert_eq!(left.columns, right.rows, "inner sizes of a matrix product");
     assert_eq!(out.len(), left.rows * right.columns, "output of a matrix product");
