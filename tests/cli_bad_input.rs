@@ -1,0 +1,466 @@
+//! Everything that goes wrong ends in one clear message and the right exit status: 2 for a wrong request, 1 for work that
+//! failed, 130 after Ctrl-C. No input makes the program panic ([`common::Lab::affect`] looks at that in every test).
+
+mod common;
+
+use std::path::Path;
+
+use common::{EXAMPLES, Lab};
+use insta::assert_snapshot;
+
+const RUN: [&str; 2] = ["run", "reg.toml"];
+
+/// Nothing was begun: no run is recorded, and no folder is left.
+fn nothing_ran(lab: &Lab) {
+    assert!(lab.runs("reg").is_empty() && lab.runs("cls").is_empty());
+}
+
+/// Four audio files that cannot be used, each in its own way, and one that is only shorter than its header says.
+fn damage(lab: &Lab) {
+    std::fs::remove_file(lab.path("data/audio/03.wav")).unwrap();
+    lab.write("data/audio/04.wav", "");
+    lab.write("data/audio/05.wav", "this is no sound");
+    let cut = |name: &str, bytes: usize| {
+        let path = lab.path(name);
+        let content = std::fs::read(&path).unwrap();
+        std::fs::write(path, &content[..bytes]).unwrap();
+    };
+    cut("data/audio/06.wav", 30);
+    cut("data/audio/07.wav", 2000);
+}
+
+#[test]
+fn all_unusable_audio_files_are_named_in_one_message() {
+    let lab = Lab::new();
+    damage(&lab);
+    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    nothing_ran(&lab);
+    assert_eq!(lab.complaint(2, &["features", "reg.toml"]), lab.complaint(2, &RUN));
+    // `check` decodes nothing, so it names only what the file system tells.
+    assert_snapshot!(lab.complaint(2, &["check", "reg.toml"]), @"");
+}
+
+#[test]
+fn unusable_audio_files_are_skipped_or_kept_as_zeros_and_counted() {
+    for (on_error, predictions, remark) in [
+        (
+            "skip",
+            EXAMPLES - 4,
+            "4 examples with missing or damaged files, handled by on_error = \"skip\"",
+        ),
+        (
+            "zeros",
+            EXAMPLES,
+            "4 examples with missing or damaged files, handled by on_error = \"zeros\"",
+        ),
+    ] {
+        let lab = Lab::new();
+        damage(&lab);
+        let outcome = lab.succeed(&["run", "reg.toml", "--set", &format!("dataset.on_error={on_error}")]);
+        for file in ["03.wav", "04.wav", "05.wav", "06.wav"] {
+            let told = outcome.stderr.contains(file) || outcome.stderr.contains("2 examples of 24 left out");
+            assert!(told, "{file}: {}", outcome.stderr);
+        }
+        let run = lab.run("reg");
+        let rows = std::fs::read_to_string(run.join("predictions.csv"))
+            .unwrap()
+            .lines()
+            .count()
+            - 1;
+        assert_eq!(rows, predictions, "{on_error}");
+        let log = std::fs::read_to_string(run.join("log.jsonl")).unwrap();
+        assert!(log.contains("\"unusable_examples\":4"), "{log}");
+        for file in ["03.wav", "04.wav", "05.wav", "06.wav"] {
+            assert!(log.contains(file), "{file}: {log}");
+        }
+        let report = std::fs::read_to_string(run.join("report.html")).unwrap();
+        assert!(
+            report.contains(&remark.replace('"', "&quot;")) || report.contains(remark),
+            "{on_error}"
+        );
+    }
+}
+
+#[test]
+fn audio_that_is_nowhere_is_told_before_anything_is_decoded() {
+    let lab = Lab::new();
+    std::fs::rename(lab.path("data/audio"), lab.path("data/sounds")).unwrap();
+    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "dataset.on_error=skip"]), @"");
+    assert!(!lab.path("cache/features").exists());
+}
+
+#[test]
+fn audio_of_which_nothing_can_be_decoded_is_an_error_whatever_on_error_says() {
+    let lab = Lab::new();
+    for index in 0..EXAMPLES {
+        lab.write(&format!("data/audio/{index:02}.wav"), "this is no sound");
+    }
+    for on_error in ["fail", "skip", "zeros"] {
+        let complaint = lab.complaint(
+            2,
+            &["run", "reg.toml", "--set", &format!("dataset.on_error={on_error}")],
+        );
+        assert!(
+            complaint.starts_with("error: ") && complaint.contains("00.wav"),
+            "{complaint}"
+        );
+        assert!(complaint.contains("24"), "{complaint}");
+    }
+    nothing_ran(&lab);
+}
+
+#[test]
+fn tables_that_hold_nothing_are_errors() {
+    let lab = Lab::new();
+    lab.write("data/labels.csv", "");
+    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    lab.write("data/labels.csv", "file,valence,arousal\n");
+    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    std::fs::remove_file(lab.path("data/labels.csv")).unwrap();
+    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "dataset.root=nowhere"]), @"");
+    nothing_ran(&lab);
+}
+
+#[test]
+fn a_column_that_does_not_exist_is_named_with_the_nearest() {
+    let lab = Lab::new();
+    let complaint = lab.complaint(
+        2,
+        &["run", "reg.toml", "--set", "dataset.targets=[\"valense\", \"arousal\"]"],
+    );
+    assert_snapshot!(complaint, @"");
+}
+
+#[test]
+fn values_that_are_no_numbers_are_named_with_their_lines() {
+    let lab = Lab::new();
+    lab.edit("data/labels.csv", "02.wav,-0.680", "02.wav,NaN");
+    lab.edit("data/labels.csv", "05.wav,-0.500", "05.wav,");
+    lab.edit("data/labels.csv", "07.wav,-0.380", "07.wav,high");
+    lab.edit("data/labels.csv", "09.wav,-0.260", "09.wav,inf");
+    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    nothing_ran(&lab);
+}
+
+#[test]
+fn a_class_with_one_example_is_an_error() {
+    let lab = Lab::new();
+    lab.edit("data/labels.csv", "0.160,low", "0.160,lwo");
+    assert_snapshot!(lab.complaint(2, &["run", "cls.toml"]), @"");
+    nothing_ran(&lab);
+}
+
+#[test]
+fn a_side_of_the_split_that_would_be_empty_is_an_error() {
+    let lab = Lab::new();
+    let table = lab.read("data/labels.csv");
+    lab.write("data/labels.csv", &table.lines().take(3).collect::<Vec<_>>().join("\n"));
+    assert_snapshot!(lab.complaint(2, &RUN), @"");
+
+    lab.write("data/labels.csv", &table.replace(",val\n", ",train\n"));
+    let by_column = [
+        "--set",
+        "dataset.split={kind=\"column\"}",
+        "--set",
+        "dataset.split_column=side",
+    ];
+    assert_snapshot!(lab.complaint(2, &[&RUN[..], &by_column].concat()), @"");
+
+    // All of a side can be lost to files that cannot be used, too.
+    lab.write("data/labels.csv", &table);
+    for (index, line) in table.lines().skip(1).enumerate() {
+        if line.ends_with(",val") {
+            lab.write(&format!("data/audio/{index:02}.wav"), "this is no sound");
+        }
+    }
+    let skip = ["--set", "dataset.on_error=skip"];
+    let complaint = lab.complaint(2, &[&RUN[..], &by_column, &skip].concat());
+    assert!(
+        complaint.contains("no readable example is left in the split `val`"),
+        "{complaint}"
+    );
+    nothing_ran(&lab);
+}
+
+#[test]
+fn folders_that_cannot_be_written_are_found_before_any_work() {
+    let lab = Lab::new();
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--runs", "reg.toml/runs"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--runs", "reg.toml"]), @"");
+    assert!(!lab.path("cache").exists());
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--cache", "reg.toml/cache"]), @"");
+    assert_snapshot!(lab.complaint(2, &["ls", "--runs", "reg.toml"]), @"");
+    nothing_ran(&lab);
+}
+
+#[test]
+fn unknown_names_come_with_the_nearest() {
+    let lab = Lab::new();
+    lab.write("experiments/deam-cnn.toml", &lab.read("reg.toml"));
+    assert_snapshot!(lab.complaint(2, &["run", "daem-cnn"]), @"");
+    assert_snapshot!(lab.complaint(2, &["check", "quikstart"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "rag.toml"]), @"");
+    assert_snapshot!(lab.complaint(2, &["show", "latest"]), @"");
+}
+
+#[test]
+fn slips_in_an_experiment_file_are_shown_where_they_are_all_at_once() {
+    let lab = Lab::new();
+    lab.edit("reg.toml", "learning_rate", "learning_rat");
+    lab.edit("reg.toml", "epochs = 2", "epochs = \"two\"");
+    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    nothing_ran(&lab);
+}
+
+#[test]
+fn slips_in_settings_of_the_command_line_are_shown() {
+    let lab = Lab::new();
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "optimizer.learning_rat=1e-4"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "train.epochs"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "train.epochs=many"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--device", "gpu"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--seed", "-1"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--threads", "0"]), @"");
+    nothing_ran(&lab);
+}
+
+#[test]
+fn mistakes_of_any_experiment_are_found_before_the_first_one_runs() {
+    let lab = Lab::new();
+    lab.write("slip.toml", &lab.read("reg.toml").replace("n_mels", "n_mel"));
+    lab.write("worse.toml", "this is no TOML");
+    let complaint = lab.complaint(2, &["run", "reg.toml", "slip.toml", "worse.toml"]);
+    assert!(
+        complaint.contains("slip.toml") && complaint.contains("worse.toml"),
+        "{complaint}"
+    );
+
+    // What only the data or the network's shapes show is found in time, too.
+    let unfit = lab.read("cls.toml").replace("max_pool = 2", "max_pool = 99");
+    lab.write("unfit.toml", &unfit);
+    let complaint = lab.complaint(2, &["run", "reg.toml", "unfit.toml"]);
+    assert!(complaint.contains("max_pool of 99 × 99 is larger than"), "{complaint}");
+    let lost = lab.read("cls.toml").replace("labels.csv", "lables.csv");
+    lab.write("lost.toml", &lost);
+    let complaint = lab.complaint(2, &["run", "reg.toml", "lost.toml"]);
+    assert!(complaint.contains("there is no file `data/lables.csv`"), "{complaint}");
+    nothing_ran(&lab);
+    assert!(!lab.path("cache/features").exists());
+}
+
+/// Six convolutions without normalisation, and a learning rate of 1000.
+fn diverging(lab: &Lab, batch_size: usize) -> String {
+    let text = lab.read("reg.toml");
+    let (before, rest) = text.split_once("[[model.layers]]").unwrap();
+    let (_, after) = rest.split_once("[loss]").unwrap();
+    let layers = "[[model.layers]]\nconv2d = { channels = 4, kernel = 3 }\n".repeat(6);
+    format!("{before}{layers}[[model.layers]]\nlinear = \"targets\"\n\n[loss]{after}")
+        .replace("learning_rate = 0.01", "learning_rate = 1000")
+        .replace("batch_size = 4", &format!("batch_size = {batch_size}"))
+}
+
+#[test]
+fn a_run_that_diverges_has_failed_and_the_next_one_runs_all_the_same() {
+    let lab = Lab::new();
+    lab.write("wild.toml", &diverging(&lab, 4));
+    let outcome = lab.affect(&["run", "wild.toml", "reg.toml"]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    let complaint = "error: training diverged: the loss became inf in epoch 1 at step 2; the batch: `";
+    assert_eq!(outcome.stderr.matches("training diverged").count(), 1);
+    assert!(outcome.stderr.contains(complaint), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("help: try a smaller `optimizer.learning_rate`"),
+        "{}",
+        outcome.stderr
+    );
+
+    let wild = lab
+        .succeed(&["show", lab.run("wild").file_name().unwrap().to_str().unwrap(), "--json"])
+        .json();
+    assert_eq!(wild["run"]["status"], "failed");
+    assert!(wild["run"]["error"].as_str().unwrap().starts_with("training diverged"));
+    assert!(outcome.stdout.contains("(completed"), "{}", outcome.stdout);
+    assert_eq!(
+        lab.query::<String>("SELECT status FROM runs WHERE experiment = 'reg'"),
+        "completed"
+    );
+}
+
+#[test]
+fn a_network_that_diverges_only_in_validation_has_diverged_too() {
+    let lab = Lab::new();
+    lab.write("wild.toml", &diverging(&lab, 32));
+    let outcome = lab.affect(&["run", "wild.toml", "--json"]);
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_str()),
+        (Some(1), ""),
+        "{}",
+        outcome.stderr
+    );
+    let complaint = "error: training diverged: the validation loss became inf in epoch 1 at step 1";
+    assert!(outcome.stderr.contains(complaint), "{}", outcome.stderr);
+    assert_eq!(lab.query::<String>("SELECT status FROM runs"), "failed");
+}
+
+#[cfg(unix)]
+mod interrupted {
+    use std::io::{BufRead as _, BufReader, Read as _};
+
+    use super::*;
+
+    /// Sends a signal once stderr shows `sign`; the exit status and all of stderr.
+    fn interrupt(lab: &Lab, arguments: &[&str], sign: &str, signal: &str) -> (Option<i32>, String) {
+        let mut child = lab.spawn(arguments);
+        let mut reader = BufReader::new(child.stderr.take().unwrap());
+        let mut stderr = String::new();
+        while !stderr.contains(sign) {
+            assert_ne!(reader.read_line(&mut stderr).unwrap(), 0, "{stderr}");
+        }
+        let sent = std::process::Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+        reader.read_to_string(&mut stderr).unwrap();
+        (child.wait().unwrap().code(), stderr)
+    }
+
+    const LONG: [&str; 4] = [
+        "--set",
+        "train.epochs=100000",
+        "--set",
+        "train.early_stopping.patience=100000",
+    ];
+
+    #[test]
+    fn ctrl_c_saves_the_state_and_ends_all_experiments() {
+        let lab = Lab::new();
+        let arguments = [&["run", "reg.toml", "cls.toml"], &LONG[..]].concat();
+        let (code, stderr) = interrupt(&lab, &arguments, "2/100000", "-INT");
+        assert_eq!(code, Some(130), "{stderr}");
+        assert!(stderr.contains("stopping after this batch"), "{stderr}");
+        assert!(stderr.trim_end().ends_with("/checkpoints"), "{stderr}");
+        assert!(!stderr.contains("error"), "{stderr}");
+        let last = lab.run("reg").join("checkpoints/last");
+        for file in [
+            "model.safetensors",
+            "optimizer.safetensors",
+            "state.json",
+            "manifest.json",
+        ] {
+            assert!(last.join(file).is_file(), "{file}");
+        }
+        assert_eq!(lab.query::<String>("SELECT status FROM runs"), "interrupted");
+        assert!(lab.runs("cls").is_empty());
+    }
+
+    #[test]
+    fn a_termination_does_the_same() {
+        let lab = Lab::new();
+        let (code, stderr) = interrupt(&lab, &[&RUN[..], &LONG].concat(), "1/100000", "-TERM");
+        assert_eq!(code, Some(130), "{stderr}");
+        assert_eq!(lab.query::<String>("SELECT status FROM runs"), "interrupted");
+    }
+
+    #[test]
+    fn ctrl_c_while_there_is_nothing_to_save_ends_at_once() {
+        let lab = Lab::new();
+        // 5000 songs of a minute would take long.
+        let corpus = "dataset={kind=\"synthetic\",songs=5000,seconds=60.0}";
+        let arguments = ["run", "reg.toml", "--set", corpus];
+        let (code, stderr) = interrupt(&lab, &arguments, "experiment", "-INT");
+        assert_eq!(code, Some(130), "{stderr}");
+        assert!(
+            stderr.ends_with("interrupted; what was computed so far is in the cache\n"),
+            "{stderr}"
+        );
+        nothing_ran(&lab);
+    }
+}
+
+/// A small disk, for root on Linux.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(at: &'a Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(at)
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(at)),
+            _ => {
+                eprintln!("skipped: a small disk cannot be mounted here");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_is_a_wrong_request() {
+    let lab = Lab::new();
+    let at = lab.path("disk");
+    let Some(_disk) = SmallDisk::mount(&at, "40k") else {
+        return;
+    };
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--runs", "disk/runs"]), @"");
+    let complaint = lab.complaint(2, &["run", "quickstart", "--cache", "disk/cache"]);
+    assert!(
+        complaint.starts_with("error: cannot write `disk/cache/synthetic/"),
+        "{complaint}"
+    );
+    assert!(complaint.contains("No space left on device"), "{complaint}");
+    assert!(complaint.contains("help: free some space"), "{complaint}");
+    assert!(!complaint.contains(".tmp"), "{complaint}");
+    nothing_ran(&lab);
+}
+
+#[test]
+fn a_disk_that_fills_up_in_mid_run_fails_the_run_and_spoils_nothing() {
+    let lab = Lab::new();
+    let at = lab.path("runs");
+    let Some(_disk) = SmallDisk::mount(&at, "400k") else {
+        return;
+    };
+    let outcome = lab.affect(&RUN);
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_str()),
+        (Some(1), ""),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(outcome.stderr.matches("error:").count(), 1, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("error: cannot write `runs/reg/"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(
+        outcome
+            .stderr
+            .contains("No space left on device (os error 28)\n help: free some space"),
+        "{}",
+        outcome.stderr
+    );
+
+    // What was reached is whole, and once there is space again the index knows of it.
+    let run = lab.run("reg");
+    assert!(run.join("checkpoints/best/manifest.json").is_file());
+    std::fs::remove_dir_all(run.join("plots")).unwrap();
+    lab.succeed(&["ls", "--rebuild"]);
+    let listed = lab.succeed(&["ls", "--json"]).json();
+    assert!(
+        ["failed", "interrupted"].contains(&listed[0]["status"].as_str().unwrap()),
+        "{listed}"
+    );
+    assert_eq!(listed[0]["epoch"], 2);
+}
