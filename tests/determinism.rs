@@ -1,0 +1,138 @@
+//! One experiment file gives one result, bit for bit: again, on any number of threads, with or without the cache.
+
+mod common;
+
+use std::path::Path;
+
+use common::Lab;
+
+/// What must be the same bytes, and the values that must be the same numbers.
+#[derive(Debug, PartialEq)]
+struct Result {
+    predictions: String,
+    model: Vec<u8>,
+    /// Metrics, results and baselines, without times.
+    figures: Vec<String>,
+}
+
+/// Runs an experiment and reads what it left.
+fn run(lab: &Lab, name: &str, options: &[&str]) -> (Result, String) {
+    let file = format!("{name}.toml");
+    let before = lab.runs(name);
+    let outcome = lab.succeed(&[&["run", &file], options].concat());
+    let run = lab.runs(name).into_iter().find(|run| !before.contains(run)).unwrap();
+    let result = Result {
+        predictions: std::fs::read_to_string(run.join("predictions.csv")).unwrap(),
+        model: std::fs::read(run.join("checkpoints/best/model.safetensors")).unwrap(),
+        figures: figures(lab, &run),
+    };
+    (result, outcome.stderr)
+}
+
+fn figures(lab: &Lab, run: &Path) -> Vec<String> {
+    let id = run.file_name().unwrap().to_str().unwrap();
+    let mut figures = Vec::new();
+    for query in [
+        "SELECT concat_ws(' ', split, name, epoch, step), value FROM metrics WHERE run_id = ?1 ORDER BY 1",
+        "SELECT concat_ws(' ', split, name, target, ci_low, ci_high), value FROM results WHERE run_id = ?1 ORDER BY 1",
+        "SELECT concat_ws(' ', split, baseline, name, target), value FROM baselines WHERE run_id = ?1 ORDER BY 1",
+    ] {
+        let database = lab.database();
+        let mut rows = database.prepare(query).unwrap();
+        let rows = rows.query_map([id], |row| {
+            Ok(format!(
+                "{} = {:?}",
+                row.get::<_, String>(0)?,
+                row.get::<_, Option<f64>>(1)?
+            ))
+        });
+        let rows: Vec<String> = rows.unwrap().collect::<std::result::Result<_, _>>().unwrap();
+        assert!(!rows.is_empty(), "{query}");
+        figures.extend(rows);
+    }
+    figures
+}
+
+#[test]
+fn a_regression_is_the_same_again_on_two_threads_and_with_a_damaged_or_deleted_cache() {
+    let lab = Lab::new();
+    let (first, stderr) = run(&lab, "reg", &["--threads", "1"]);
+    assert!(stderr.contains("24 computed, 0 from the cache"), "{stderr}");
+
+    let (second, stderr) = run(&lab, "reg", &["--threads", "2"]);
+    assert!(stderr.contains("0 computed, 24 from the cache"), "{stderr}");
+    assert_eq!(first, second);
+
+    // A flipped bit in one array, and a file that ends too early.
+    let store = std::fs::read_dir(lab.path("cache/features"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let data = store.path().join("data.f32");
+    let mut bytes = std::fs::read(&data).unwrap();
+    bytes[5] ^= 64;
+    bytes.truncate(bytes.len() - 10);
+    std::fs::write(&data, bytes).unwrap();
+    let (damaged, stderr) = run(&lab, "reg", &[]);
+    assert!(stderr.contains("2 computed, 22 from the cache"), "{stderr}");
+    assert_eq!(first, damaged);
+
+    std::fs::remove_dir_all(lab.path("cache")).unwrap();
+    let (anew, stderr) = run(&lab, "reg", &["--threads", "2"]);
+    assert!(stderr.contains("24 computed, 0 from the cache"), "{stderr}");
+    assert_eq!(first, anew);
+
+    let (other, _) = run(&lab, "reg", &["--seed", "8"]);
+    assert_ne!(first.predictions, other.predictions);
+    assert_ne!(first.model, other.model);
+}
+
+#[test]
+fn a_classification_is_the_same_on_one_thread_and_on_two() {
+    let lab = Lab::new();
+    let balanced = ["--set", "loss.class_weights=balanced"];
+    let (one, _) = run(&lab, "cls", &[&balanced[..], &["--threads", "1"]].concat());
+    let (two, _) = run(&lab, "cls", &[&balanced[..], &["--threads", "2"]].concat());
+    assert_eq!(one, two);
+}
+
+#[test]
+fn the_resolved_settings_of_a_run_give_the_run_again() {
+    let lab = Lab::new();
+    let (first, _) = run(&lab, "reg", &["--set", "train.batch_size=5", "--seed", "9"]);
+    let settings = lab.run("reg").join("experiment.toml");
+    lab.succeed(&["run", settings.to_str().unwrap()]);
+    let again = &lab.runs("reg")[1];
+    assert_eq!(
+        first.predictions,
+        std::fs::read_to_string(again.join("predictions.csv")).unwrap()
+    );
+    assert_eq!(first.figures, figures(&lab, again));
+}
+
+#[test]
+fn a_rendered_corpus_is_the_same_in_another_cache() {
+    let lab = Lab::new();
+    let short = [
+        "--set",
+        "dataset={kind=\"synthetic\",songs=12,seconds=1.0,sample_rate=8000}",
+        "--set",
+        "features.sample_rate=8000",
+        "--set",
+        "features.duration=1.0",
+        "--set",
+        "train.epochs=1",
+    ];
+    let (one, _) = run(
+        &lab,
+        "reg",
+        &[&short[..], &["--threads", "1", "--cache", "one"]].concat(),
+    );
+    let (two, _) = run(
+        &lab,
+        "reg",
+        &[&short[..], &["--threads", "2", "--cache", "two"]].concat(),
+    );
+    assert_eq!(one, two);
+}
