@@ -68,6 +68,9 @@ impl Stage {
     /// A line above the bar, as [`output::item`].
     pub fn line(&self, heading: &str, text: &str) {
         self.bar.suspend(|| output::item(heading, text));
+        if let Some(Ok(mut said)) = self.said.as_ref().map(Mutex::lock) {
+            *said = Instant::now();
+        }
     }
 
     /// Ends the stage with a line: "  features  120 examples … (3.2 s)".

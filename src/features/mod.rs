@@ -1,6 +1,6 @@
 //! What does the network see?
 //!
-//! A recipe and a manifest in, cached arrays out: [`extract`] computes what the cache does not hold yet and gives a
+//! A recipe and a manifest in, cached arrays out: [`extract()`] computes what the cache does not hold yet and gives a
 //! [`FeatureSet`], which reads the cache's file without copying it.
 
 mod content;

@@ -1,7 +1,7 @@
 //! 2-D convolution (cross-correlation, as PyTorch's `Conv2d`) with bias.
 //!
 //! Each image is unfolded into columns and multiplied with the kernel; images run in parallel. The gradient of the kernel
-//! is summed over groups of [`GROUP`] images, each in order, and then over the groups in order.
+//! is summed over groups of `GROUP` images, each in order, and then over the groups in order.
 
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
