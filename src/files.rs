@@ -41,6 +41,9 @@ impl Error {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Some("check the permissions, or name another folder")
             }
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                Some("a file is where a folder should be: name another folder")
+            }
             _ => None,
         }
     }
@@ -62,27 +65,30 @@ pub fn write_whole_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Re
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    write_into(folder, path, fill).map_err(|error| Error::at("write", path)(without_path(error)))
+    write_into(folder, path, fill).map_err(Error::at("write", path))
 }
 
 fn write_into(folder: &Path, path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let temporary = tempfile::Builder::new().prefix(".tmp").tempfile_in(folder)?;
-    let mut writer = BufWriter::with_capacity(1 << 16, temporary);
+    let temporary = temporary_in(folder)?;
+    // Written to by its file, whose errors name no path.
+    let mut writer = BufWriter::with_capacity(1 << 16, temporary.as_file());
     fill(&mut writer)?;
-    let temporary = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-    temporary.as_file().sync_all()?;
+    writer
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?
+        .sync_all()?;
     readable_like_others(temporary.as_file())?;
     temporary.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
 }
 
-/// Errors of temporary files name their path, which says nothing to the user: the system's answer alone.
-fn without_path(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(std::error::Error::source);
-    match inner.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error()) {
-        Some(code) => io::Error::from_raw_os_error(code),
+/// Its error says what went wrong, not the name of a file that the user never heard of.
+fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let temporary = tempfile::Builder::new().prefix(".tmp").tempfile_in(folder);
+    temporary.map_err(|error| match error.get_ref() {
+        Some(_) => error.kind().into(),
         None => error,
-    }
+    })
 }
 
 /// Temporary files are private to their owner; what is put in place has the usual permissions (0644 less the umask's bits
@@ -115,10 +121,7 @@ pub fn check_writable(folder: &Path) -> Result<(), Error> {
     } else {
         folder
     };
-    let attempt = tempfile::Builder::new().prefix(".tmp").tempfile_in(folder);
-    attempt
-        .map(drop)
-        .map_err(|error| Error::at("write into", folder)(without_path(error)))
+    temporary_in(folder).map(drop).map_err(Error::at("write into", folder))
 }
 
 /// Removes `folder` with everything in it; nothing happens where it is missing.

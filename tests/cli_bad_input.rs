@@ -35,11 +35,25 @@ fn damage(lab: &Lab) {
 fn all_unusable_audio_files_are_named_in_one_message() {
     let lab = Lab::new();
     damage(&lab);
-    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    assert_snapshot!(lab.complaint(2, &RUN), @r#"
+warning: 2 audio files are missing or empty; the others are decoded first, so that all that cannot be used are named
+      data  24 examples in 24 groups, predicting valence and arousal (0.0 s)
+error: 4 audio files cannot be used:
+  data/audio/03.wav: missing (named in data/labels.csv:5)
+  data/audio/04.wav: empty (0 bytes) (named in data/labels.csv:6)
+  data/audio/05.wav: not a sound file in a known format (named in data/labels.csv:7)
+  data/audio/06.wav: damaged: it ends in the middle of its header (named in data/labels.csv:8)
+ help: `dataset.on_error = "skip"` leaves such examples out, `"zeros"` keeps them without sound; the run records how many
+"#);
     nothing_ran(&lab);
     assert_eq!(lab.complaint(2, &["features", "reg.toml"]), lab.complaint(2, &RUN));
     // `check` decodes nothing, so it names only what the file system tells.
-    assert_snapshot!(lab.complaint(2, &["check", "reg.toml"]), @"");
+    assert_snapshot!(lab.complaint(2, &["check", "reg.toml"]), @r#"
+error: 2 audio files cannot be used:
+  data/audio/03.wav: missing (named in data/labels.csv:5)
+  data/audio/04.wav: empty (0 bytes) (named in data/labels.csv:6)
+ help: `dataset.on_error = "skip"` leaves such examples out, `"zeros"` keeps them without sound; the run records how many
+"#);
 }
 
 #[test]
@@ -87,8 +101,36 @@ fn unusable_audio_files_are_skipped_or_kept_as_zeros_and_counted() {
 fn audio_that_is_nowhere_is_told_before_anything_is_decoded() {
     let lab = Lab::new();
     std::fs::rename(lab.path("data/audio"), lab.path("data/sounds")).unwrap();
-    assert_snapshot!(lab.complaint(2, &RUN), @"");
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "dataset.on_error=skip"]), @"");
+    assert_snapshot!(lab.complaint(2, &RUN), @r#"
+error: 24 audio files cannot be used:
+  data/audio/00.wav: missing (named in data/labels.csv:2)
+  data/audio/01.wav: missing (named in data/labels.csv:3)
+  data/audio/02.wav: missing (named in data/labels.csv:4)
+  data/audio/03.wav: missing (named in data/labels.csv:5)
+  data/audio/04.wav: missing (named in data/labels.csv:6)
+  data/audio/05.wav: missing (named in data/labels.csv:7)
+  data/audio/06.wav: missing (named in data/labels.csv:8)
+  data/audio/07.wav: missing (named in data/labels.csv:9)
+  data/audio/08.wav: missing (named in data/labels.csv:10)
+  data/audio/09.wav: missing (named in data/labels.csv:11)
+  … and 14 more
+ help: none of the audio was found: check `dataset.root` and the folder that the audio paths are relative to; `dataset.on_error` is for single files
+"#);
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "dataset.on_error=skip"]), @r#"
+error: all 24 examples were left out, because their audio cannot be used:
+  data/audio/00.wav: missing (named in data/labels.csv:2)
+  data/audio/01.wav: missing (named in data/labels.csv:3)
+  data/audio/02.wav: missing (named in data/labels.csv:4)
+  data/audio/03.wav: missing (named in data/labels.csv:5)
+  data/audio/04.wav: missing (named in data/labels.csv:6)
+  data/audio/05.wav: missing (named in data/labels.csv:7)
+  data/audio/06.wav: missing (named in data/labels.csv:8)
+  data/audio/07.wav: missing (named in data/labels.csv:9)
+  data/audio/08.wav: missing (named in data/labels.csv:10)
+  data/audio/09.wav: missing (named in data/labels.csv:11)
+  … and 14 more
+ help: check `dataset.root` and where the audio lies
+"#);
     assert!(!lab.path("cache/features").exists());
 }
 
@@ -116,12 +158,24 @@ fn audio_of_which_nothing_can_be_decoded_is_an_error_whatever_on_error_says() {
 fn tables_that_hold_nothing_are_errors() {
     let lab = Lab::new();
     lab.write("data/labels.csv", "");
-    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    assert_snapshot!(lab.complaint(2, &RUN), @r#"
+error: `data/labels.csv` is empty
+ help: the first line must name the columns, separated by commas
+"#);
     lab.write("data/labels.csv", "file,valence,arousal\n");
-    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    assert_snapshot!(lab.complaint(2, &RUN), @r#"
+error: `data/labels.csv` has a header but no rows
+ help: each line after the header is one example
+"#);
     std::fs::remove_file(lab.path("data/labels.csv")).unwrap();
-    assert_snapshot!(lab.complaint(2, &RUN), @"");
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "dataset.root=nowhere"]), @"");
+    assert_snapshot!(lab.complaint(2, &RUN), @r#"
+error: there is no file `data/labels.csv`
+ help: check `dataset.root` and `dataset.file`; the folder holds no CSV file
+"#);
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "dataset.root=nowhere"]), @r#"
+error: the dataset's folder `nowhere` does not exist
+ help: put the corpus there, or say where it is: `--set dataset.root=FOLDER`
+"#);
     nothing_ran(&lab);
 }
 
@@ -132,7 +186,10 @@ fn a_column_that_does_not_exist_is_named_with_the_nearest() {
         2,
         &["run", "reg.toml", "--set", "dataset.targets=[\"valense\", \"arousal\"]"],
     );
-    assert_snapshot!(complaint, @"");
+    assert_snapshot!(complaint, @r#"
+error: 1 problem in the annotations:
+  data/labels.csv:1: no column `valense` (dataset.targets); did you mean `valence`? there are `file`, `valence`, `arousal`, `emotion`, `speaker`, `side`
+"#);
 }
 
 #[test]
@@ -142,7 +199,13 @@ fn values_that_are_no_numbers_are_named_with_their_lines() {
     lab.edit("data/labels.csv", "05.wav,-0.500", "05.wav,");
     lab.edit("data/labels.csv", "07.wav,-0.380", "07.wav,high");
     lab.edit("data/labels.csv", "09.wav,-0.260", "09.wav,inf");
-    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    assert_snapshot!(lab.complaint(2, &RUN), @r#"
+error: 4 problems in the annotations:
+  data/labels.csv:4: target `valence` is NaN, not a finite number
+  data/labels.csv:7: target `valence` is empty, but a number is needed
+  data/labels.csv:9: target `valence` is "high", not a number
+  data/labels.csv:11: target `valence` is inf, not a finite number
+"#);
     nothing_ran(&lab);
 }
 
@@ -150,7 +213,10 @@ fn values_that_are_no_numbers_are_named_with_their_lines() {
 fn a_class_with_one_example_is_an_error() {
     let lab = Lab::new();
     lab.edit("data/labels.csv", "0.160,low", "0.160,lwo");
-    assert_snapshot!(lab.complaint(2, &["run", "cls.toml"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "cls.toml"]), @r#"
+error: 1 problem in the annotations:
+  data/labels.csv:4: class `lwo` (emotion) has this one example only; a class needs examples to learn from and others to test on: correct the label, merge the class, or remove the row
+"#);
     nothing_ran(&lab);
 }
 
@@ -159,7 +225,10 @@ fn a_side_of_the_split_that_would_be_empty_is_an_error() {
     let lab = Lab::new();
     let table = lab.read("data/labels.csv");
     lab.write("data/labels.csv", &table.lines().take(3).collect::<Vec<_>>().join("\n"));
-    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    assert_snapshot!(lab.complaint(2, &RUN), @r#"
+error: the data has 2 groups, but the split needs at least 3: one for each of train, val and test
+ help: add data, or group by something that has more values (`dataset.group`)
+"#);
 
     lab.write("data/labels.csv", &table.replace(",val\n", ",train\n"));
     let by_column = [
@@ -168,7 +237,10 @@ fn a_side_of_the_split_that_would_be_empty_is_an_error() {
         "--set",
         "dataset.split_column=side",
     ];
-    assert_snapshot!(lab.complaint(2, &[&RUN[..], &by_column].concat()), @"");
+    assert_snapshot!(lab.complaint(2, &[&RUN[..], &by_column].concat()), @r#"
+error: the declared split has no val examples
+ help: declare examples for it, or draw a split with `dataset.split.kind = "random"`
+"#);
 
     // All of a side can be lost to files that cannot be used, too.
     lab.write("data/labels.csv", &table);
@@ -189,11 +261,22 @@ fn a_side_of_the_split_that_would_be_empty_is_an_error() {
 #[test]
 fn folders_that_cannot_be_written_are_found_before_any_work() {
     let lab = Lab::new();
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--runs", "reg.toml/runs"]), @"");
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--runs", "reg.toml"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--runs", "reg.toml/runs"]), @r#"
+error: cannot create the folder `reg.toml/runs`: Not a directory (os error 20)
+ help: name another folder with `--runs`
+"#);
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--runs", "reg.toml"]), @r#"
+error: cannot create the folder `reg.toml`: File exists (os error 17)
+ help: name another folder with `--runs`
+"#);
     assert!(!lab.path("cache").exists());
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--cache", "reg.toml/cache"]), @"");
-    assert_snapshot!(lab.complaint(2, &["ls", "--runs", "reg.toml"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--cache", "reg.toml/cache"]), @r#"
+error: cannot create the folder `reg.toml/cache`: Not a directory (os error 20)
+"#);
+    assert_snapshot!(lab.complaint(2, &["ls", "--runs", "reg.toml"]), @r#"
+error: cannot look into `reg.toml`: not a directory
+ help: name another folder with `--runs`
+"#);
     nothing_ran(&lab);
 }
 
@@ -201,10 +284,24 @@ fn folders_that_cannot_be_written_are_found_before_any_work() {
 fn unknown_names_come_with_the_nearest() {
     let lab = Lab::new();
     lab.write("experiments/deam-cnn.toml", &lab.read("reg.toml"));
-    assert_snapshot!(lab.complaint(2, &["run", "daem-cnn"]), @"");
-    assert_snapshot!(lab.complaint(2, &["check", "quikstart"]), @"");
-    assert_snapshot!(lab.complaint(2, &["run", "rag.toml"]), @"");
-    assert_snapshot!(lab.complaint(2, &["show", "latest"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "daem-cnn"]), @r#"
+× there is no experiment `daem-cnn` in `experiments`
+help: did you mean `deam-cnn`?
+      experiments: deam-cnn, quickstart
+"#);
+    assert_snapshot!(lab.complaint(2, &["check", "quikstart"]), @r#"
+× there is no experiment `quikstart` in `experiments`
+help: did you mean `quickstart`?
+      experiments: deam-cnn, quickstart
+"#);
+    assert_snapshot!(lab.complaint(2, &["run", "rag.toml"]), @r#"
+× there is no file `rag.toml`
+help: did you mean `reg.toml`?
+"#);
+    assert_snapshot!(lab.complaint(2, &["show", "latest"]), @r#"
+error: there are no runs in `runs` yet
+ help: make one with `affect run quickstart`, or name another folder with `--runs`
+"#);
 }
 
 #[test]
@@ -212,19 +309,81 @@ fn slips_in_an_experiment_file_are_shown_where_they_are_all_at_once() {
     let lab = Lab::new();
     lab.edit("reg.toml", "learning_rate", "learning_rat");
     lab.edit("reg.toml", "epochs = 2", "epochs = \"two\"");
-    assert_snapshot!(lab.complaint(2, &RUN), @"");
+    assert_snapshot!(lab.complaint(2, &RUN), @r#"
+  × 2 mistakes in the experiment
+
+Error: 
+  × unknown key `learning_rat`
+    ╭─[reg.toml:43:1]
+ 42 │ kind = "adam"
+ 43 │ learning_rat = 0.01
+    · ──────┬─────
+    ·       ╰── not a key of `optimizer` with kind = "adam"
+ 44 │ 
+    ╰────
+  help: did you mean `learning_rate`?
+
+Error: 
+  × `train.epochs`: expected an integer, found the string "two"
+    ╭─[reg.toml:46:10]
+ 45 │ [train]
+ 46 │ epochs = "two"
+    ·          ──┬──
+    ·            ╰── expected an integer
+ 47 │ batch_size = 4
+    ╰────
+"#);
     nothing_ran(&lab);
 }
 
 #[test]
 fn slips_in_settings_of_the_command_line_are_shown() {
     let lab = Lab::new();
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "optimizer.learning_rat=1e-4"]), @"");
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "train.epochs"]), @"");
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "train.epochs=many"]), @"");
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--device", "gpu"]), @"");
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--seed", "-1"]), @"");
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--threads", "0"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "optimizer.learning_rat=1e-4"]), @r#"
+ × unknown key `learning_rat`
+  ╭─[--set:1:11]
+1 │ optimizer.learning_rat=1e-4
+  ·           ──────┬─────
+  ·                 ╰── not a key of `optimizer` with kind = "adam"
+  ╰────
+ help: did you mean `learning_rate`?
+"#);
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "train.epochs"]), @r#"
+ × `train.epochs` sets nothing
+  ╭─[--set:1:1]
+1 │ train.epochs
+  · ──────┬─────
+  ·       ╰── there is no `=` in it
+  ╰────
+ help: write `--set key=value`, as in `--set train.epochs=3`
+"#);
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "train.epochs=many"]), @r#"
+ × `train.epochs`: expected an integer, found the string "many"
+  ╭─[--set:1:14]
+1 │ train.epochs=many
+  ·              ──┬─
+  ·                ╰── expected an integer
+  ╰────
+"#);
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--device", "gpu"]), @r#"
+ × unknown value "gpu" of `train.device`
+  ╭─[--set:1:14]
+1 │ train.device="gpu"
+  ·              ──┬──
+  ·                ╰── expected "cpu" or "auto"
+  ╰────
+ help: did you mean "cpu"?
+"#);
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--seed", "-1"]), @r#"
+error: invalid value '-1' for '--seed <N>': invalid digit found in string
+
+For more information, try '--help'.
+"#);
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--threads", "0"]), @r#"
+error: invalid value '0' for '--threads <N>': 0 is not in 1..=65535
+
+For more information, try '--help'.
+"#);
     nothing_ran(&lab);
 }
 
@@ -341,7 +500,7 @@ mod interrupted {
         let arguments = [&["run", "reg.toml", "cls.toml"], &LONG[..]].concat();
         let (code, stderr) = interrupt(&lab, &arguments, "2/100000", "-INT");
         assert_eq!(code, Some(130), "{stderr}");
-        assert!(stderr.contains("stopping after this batch"), "{stderr}");
+        assert!(stderr.contains("stopping as soon as the state is saved"), "{stderr}");
         assert!(stderr.trim_end().ends_with("/checkpoints"), "{stderr}");
         assert!(!stderr.contains("error"), "{stderr}");
         let last = lab.run("reg").join("checkpoints/last");
@@ -414,7 +573,10 @@ fn a_disk_that_is_full_from_the_start_is_a_wrong_request() {
     let Some(_disk) = SmallDisk::mount(&at, "40k") else {
         return;
     };
-    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--runs", "disk/runs"]), @"");
+    assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--runs", "disk/runs"]), @r#"
+error: cannot change the run database `disk/runs/affect.sqlite`: database or disk is full
+ help: free some space; nothing that was recorded before is lost
+"#);
     let complaint = lab.complaint(2, &["run", "quickstart", "--cache", "disk/cache"]);
     assert!(
         complaint.starts_with("error: cannot write `disk/cache/synthetic/"),

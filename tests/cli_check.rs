@@ -11,7 +11,26 @@ use insta::assert_snapshot;
 fn check_prints_the_plan_and_does_no_work() {
     let lab = Lab::new();
     let outcome = lab.succeed(&["check", "reg.toml"]);
-    assert_snapshot!(outcome.stdout, @"");
+    assert_snapshot!(outcome.stdout, @r#"
+reg is sound
+
+train    12 examples in 12 groups
+val      6 examples in 6 groups
+test     6 examples in 6 groups
+features 1 × 16 × 19 float32 per example, 29.2 kB in the cache
+
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ layer                   settings                                       output        parameters   FLOPs per example 
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ input                                                                  1 × 16 × 19                                  
+ 0 conv2d                4 of 3 × 3, batch norm, relu, max pool 2 × 2   4 × 8 × 9             44               26688 
+ 1 conv2d                8 of 3 × 3, relu                               8 × 8 × 9            296               42048 
+ 2 adaptive_avg_pool2d   1 × 1                                          8 × 1 × 1              0                 576 
+ 3 dropout               0.1                                            8 × 1 × 1              0                   8 
+ 4 linear                8 → 2                                          2                     18                  32 
+ all                                                                                         358               69352 
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+"#);
     assert!(!lab.path("runs").exists() && !lab.path("cache/features").exists());
 }
 
@@ -35,7 +54,18 @@ fn a_layer_that_does_not_fit_is_shown_with_the_network_so_far() {
         "channels = 8, kernel = 3",
         "channels = 8, kernel = 11, padding = 0",
     );
-    assert_snapshot!(lab.complaint(2, &["check", "reg.toml"]), @"");
+    assert_snapshot!(lab.complaint(2, &["check", "reg.toml"]), @r#"
+ × layer 1 does not fit: a kernel of 11 × 11 is larger than the input of 8 × 9 with its padding
+   ╭─[reg.toml:29:1]
+28 │ conv2d = { channels = 4, kernel = 3, batch_norm = true, activation = "relu", max_pool = 2 }
+29 │ [[model.layers]]
+   · ────────────────
+30 │ conv2d = { channels = 8, kernel = 11, padding = 0, activation = "relu" }
+   ╰────
+ help: the network so far:
+       input                        1 × 16 × 19
+       0 conv2d                     4 × 8 × 9
+"#);
 }
 
 #[test]
@@ -138,9 +168,30 @@ fn wrong_commands_are_refused_with_the_usage() {
     let nothing = lab.affect::<&str>(&[]);
     assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(2), ""));
     assert!(nothing.stderr.contains("Usage: affect"), "{}", nothing.stderr);
-    assert_snapshot!(lab.complaint(2, &["rnu", "reg.toml"]), @"");
-    assert_snapshot!(lab.complaint(2, &["run"]), @"");
-    assert_snapshot!(lab.complaint(2, &["ls", "--jsno"]), @"");
+    assert_snapshot!(lab.complaint(2, &["rnu", "reg.toml"]), @r#"
+error: unrecognized subcommand 'rnu'
+
+Usage: affect [OPTIONS] <COMMAND>
+
+For more information, try '--help'.
+"#);
+    assert_snapshot!(lab.complaint(2, &["run"]), @r#"
+error: the following required arguments were not provided:
+  <EXPERIMENT>...
+
+Usage: affect run <EXPERIMENT>...
+
+For more information, try '--help'.
+"#);
+    assert_snapshot!(lab.complaint(2, &["ls", "--jsno"]), @r#"
+error: unexpected argument '--jsno' found
+
+  tip: a similar argument exists: '--json'
+
+Usage: affect ls --json
+
+For more information, try '--help'.
+"#);
     let version = lab.succeed(&["--version"]).stdout;
     assert_eq!(version, format!("affect {}\n", env!("CARGO_PKG_VERSION")));
 }

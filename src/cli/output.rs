@@ -72,9 +72,7 @@ pub fn note(text: &str) {
 
 /// A line about what is going on, under a heading of at most ten characters, which may be empty: "  features  120 examples …".
 pub fn item(heading: &str, text: &str) {
-    let terminal = console::Term::stderr();
-    let columns = io::stderr().is_terminal().then(|| usize::from(terminal.size().1));
-    note(&laid_out(heading, text, columns));
+    note(&laid_out(heading, text, error_columns()));
 }
 
 /// Text beside a heading, broken between words where a terminal of `columns` would break it anywhere.
@@ -125,12 +123,25 @@ pub fn error(message: &str, hint: Option<&str>) {
 
 /// All mistakes of an experiment file, each at its place.
 pub fn mistakes(mistakes: &Mistakes) {
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(width().unwrap_or(100));
-    let mut text = String::new();
-    if handler.render_report(&mut text, mistakes as &dyn Diagnostic).is_err() {
-        text = mistakes.to_string();
-    }
-    let _ = writeln!(anstream::stderr().lock(), "{}", text.trim_end());
+    let mut theme = GraphicalTheme::unicode();
+    theme.characters.error = "error:".into();
+    let columns = error_columns().unwrap_or(100).clamp(40, 200);
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(columns);
+    let drawn = mistakes.list().iter().map(|mistake| {
+        let mut text = String::new();
+        match handler.render_report(&mut text, mistake as &dyn Diagnostic) {
+            Ok(()) => text.trim().to_owned(),
+            Err(_) => format!("error: {mistake}"),
+        }
+    });
+    let text = drawn.collect::<Vec<_>>().join("\n\n");
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Columns of the terminal behind stderr; `None` where there is none.
+fn error_columns() -> Option<usize> {
+    let columns = || usize::from(console::Term::stderr().size().1);
+    io::stderr().is_terminal().then(columns)
 }
 
 /// Columns of the terminal behind stdout; `None` where there is none.

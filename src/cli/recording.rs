@@ -24,7 +24,7 @@ pub fn listen_for_interrupts() {
             output::note("\ninterrupted; what was computed so far is in the cache");
             end_at_once();
         }
-        output::note("\nstopping after this batch; press Ctrl-C again to stop at once");
+        output::note("\nstopping as soon as the state is saved; press Ctrl-C again to stop at once");
     });
     if let Err(error) = listening {
         output::warning(&format!("Ctrl-C will not be handled: {error}"));

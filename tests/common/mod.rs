@@ -153,15 +153,12 @@ impl Lab {
 }
 
 impl Outcome {
-    /// stderr from the first error, mistake or warning on.
+    /// stderr from the first error or warning on, without the lines that end a stage (they have times in them).
     pub fn complaint(&self) -> String {
-        let begins = |line: &&str| {
-            ["error:", "warning:", "  ×"]
-                .iter()
-                .any(|start| line.starts_with(start))
-        };
-        let lines: Vec<&str> = self.stderr.lines().skip_while(|line| !begins(line)).collect();
-        lines.join("\n")
+        let begins = |line: &&str| ["error:", "warning:"].iter().any(|start| line.starts_with(start));
+        let lines = self.stderr.lines().skip_while(|line| !begins(line));
+        let lines = lines.filter(|line| !(line.starts_with("    ") && line.ends_with(" s)")));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     pub fn json(&self) -> serde_json::Value {
