@@ -95,9 +95,11 @@ impl Error {
             Self::FileRate { rate, .. } => format!("a sample rate of {rate} Hz, which cannot be used"),
             Self::Channels { channels, .. } => format!("{channels} channels, which cannot be used"),
             Self::TooLong { seconds, .. } => format!("more than {seconds:.0} s of it do not fit into memory"),
-            Self::Setting { .. } | Self::TooShort { .. } | Self::SampleValue { .. } | Self::Shape { .. } => {
-                self.to_string()
-            }
+            Self::Setting { .. }
+            | Self::TooShort { .. }
+            | Self::TooFewFrames { .. }
+            | Self::SampleValue { .. }
+            | Self::Shape { .. } => self.to_string(),
         }
     }
 
