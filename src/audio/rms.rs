@@ -95,9 +95,9 @@ mod tests {
             ..SPEC
         };
         for (spec, expected) in [
-            (SPEC, &[1.118_034, 2.738_612_8, 3.535_534][..]),
-            (uncentred, &[2.738_612_8][..]),
-            (reflected, &[2.121_320_3, 2.738_612_8, 4.062_019_3][..]),
+            (SPEC, &[1.118_034, 2.738_613, 3.535_534][..]),
+            (uncentred, &[2.738_613][..]),
+            (reflected, &[2.121_320_3, 2.738_613, 4.062_019_3][..]),
         ] {
             let got = rms(&samples, &spec).unwrap();
             assert_eq!(got.len(), expected.len());
