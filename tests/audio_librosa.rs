@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use affect::audio::{
-    MelExtractor, MelNorm, MelScale, MelSpec, PadMode, Power, ReadWindow, Resampler, Scratch, WindowFunction,
-    load_windows, resample,
+    Cut, MelExtractor, MelNorm, MelScale, MelSpec, MfccNorm, MfccSpec, PadMode, Power, ReadWindow, Resampler, RmsSpec,
+    Scratch, WindowFunction, delta, load_windows_cut, mfcc, resample, rms,
 };
 use serde_json::Value;
 
@@ -142,10 +142,101 @@ fn resampling_follows_soxr() {
     }
 }
 
+/// The largest difference to a case's `values`, which are columns of `got`, `[rows, frames]`.
+fn worst_of_columns(got: &[f32], frames: usize, case: &Value) -> f64 {
+    let columns = floats(&case["columns"]);
+    let mut worst = 0.0_f64;
+    for (column, values) in columns.iter().zip(case["values"].as_array().unwrap()) {
+        let values = floats(values);
+        assert_eq!(got.len(), values.len() * frames);
+        for (row, expected) in values.iter().enumerate() {
+            worst = worst.max((f64::from(got[row * frames + *column as usize]) - expected).abs());
+        }
+    }
+    worst
+}
+
+fn golden_signal() -> Vec<f32> {
+    signal(12_345, 1)
+}
+
+/// The settings of a recipe.
+fn settings(golden: &Value, recipe: &str) -> Value {
+    let cases = golden["cases"].as_array().unwrap();
+    cases.iter().find(|case| case["recipe"] == recipe).unwrap()["settings"].clone()
+}
+
+#[test]
+fn cepstra_are_librosas() {
+    let golden = golden();
+    for case in golden["mfcc"].as_array().unwrap() {
+        let spec = spec(&settings(&golden, case["recipe"].as_str().unwrap()));
+        let (frames, decibels) = mel(&spec, &golden_signal());
+        let wanted = MfccSpec {
+            n_mfcc: case["n_mfcc"].as_u64().unwrap() as usize,
+            norm: if case["norm"] == "none" {
+                MfccNorm::None
+            } else {
+                MfccNorm::Ortho
+            },
+            lifter: case["lifter"].as_f64().unwrap(),
+        };
+        let got = mfcc(&decibels, spec.n_mels, &wanted).unwrap();
+        let worst = worst_of_columns(&got, frames, case);
+        println!("{wanted:?}: {worst:.2e}");
+        // The lifter multiplies by up to 12.
+        assert!(
+            worst < if wanted.lifter > 0.0 { 1e-2 } else { 2e-3 },
+            "{wanted:?}: {worst}"
+        );
+    }
+}
+
+#[test]
+fn slopes_are_librosas() {
+    let golden = golden();
+    let spec = spec(&settings(&golden, "meld"));
+    let (frames, decibels) = mel(&spec, &golden_signal());
+    let wanted = MfccSpec {
+        n_mfcc: 20,
+        norm: MfccNorm::Ortho,
+        lifter: 0.0,
+    };
+    let cepstra = mfcc(&decibels, spec.n_mels, &wanted).unwrap();
+    for case in golden["delta"].as_array().unwrap() {
+        let setting = |key: &str| case[key].as_u64().unwrap() as usize;
+        let (width, order) = (setting("width"), setting("order"));
+        let got = delta(&cepstra, frames, width, order).unwrap();
+        let worst = worst_of_columns(&got, frames, case);
+        println!("width {width}, order {order}: {worst:.2e}");
+        assert!(worst < 1e-3, "width {width}, order {order}: {worst}");
+    }
+}
+
+#[test]
+fn loudness_is_librosas() {
+    for case in golden()["rms"].as_array().unwrap() {
+        let setting = |key: &str| case[key].as_u64().unwrap() as usize;
+        let spec = RmsSpec {
+            frame_length: setting("frame_length"),
+            hop_length: setting("hop_length"),
+            center: case["center"].as_bool().unwrap(),
+            pad_mode: serde_json::from_value(case["pad_mode"].clone()).unwrap(),
+        };
+        let (got, expected) = (rms(&golden_signal(), &spec).unwrap(), floats(&case["values"]));
+        assert_eq!(got.len(), expected.len(), "{spec:?}");
+        for (got, expected) in got.iter().zip(&expected) {
+            let error = (f64::from(*got) - expected).abs();
+            assert!(error <= 1e-6 * expected, "{got} for {expected}: {spec:?}");
+        }
+    }
+}
+
 struct Request {
     path: PathBuf,
     recipe: &'static str,
     window: ReadWindow,
+    cut: Cut,
 }
 
 #[test]
@@ -165,13 +256,16 @@ fn real_recordings_come_out_as_from_librosa() {
         return;
     }
     let golden = golden();
-    let settings = |recipe: &str| {
-        let cases = golden["cases"].as_array().unwrap();
-        cases.iter().find(|case| case["recipe"] == recipe).unwrap()["settings"].clone()
-    };
+    let settings = |recipe: &str| settings(&golden, recipe);
     let mut requests = Vec::new();
     for path in &files {
-        for (recipe, start, duration) in [("deam", 1.5, 5.0), ("music2emotion", 0.0, 30.0), ("meld", 0.0, 3.0)] {
+        for (recipe, start, duration, cut) in [
+            ("deam", 1.5, 5.0, Cut::AfterResampling),
+            ("music2emotion", 0.0, 30.0, Cut::AfterResampling),
+            ("meld", 0.0, 3.0, Cut::AfterResampling),
+            ("meld", 0.0, 3.0, Cut::BeforeResampling),
+            ("music2emotion", 0.3333, 1.7777, Cut::BeforeResampling),
+        ] {
             let start = if path.extension().is_some_and(|extension| extension == "wav") {
                 0.0
             } else {
@@ -185,6 +279,7 @@ fn real_recordings_come_out_as_from_librosa() {
                 path: path.clone(),
                 recipe,
                 window,
+                cut,
             });
         }
     }
@@ -195,6 +290,7 @@ fn real_recordings_come_out_as_from_librosa() {
             serde_json::json!({
                 "path": request.path, "recipe": request.recipe, "sample_rate": settings(request.recipe)["sample_rate"],
                 "start": request.window.start, "duration": request.window.duration,
+                "cut": request.cut,
             })
         })
         .collect();
@@ -224,7 +320,14 @@ fn real_recordings_come_out_as_from_librosa() {
         let spec = spec(&settings(request.recipe));
         let (samples, expected) = (reference("samples"), reference("mel"));
         let (_, equal) = mel(&spec, &samples);
-        let loaded = load_windows(&request.path, &[request.window], spec.sample_rate, Resampler::SoxrHq).unwrap();
+        let loaded = load_windows_cut(
+            &request.path,
+            &[request.window],
+            spec.sample_rate,
+            Resampler::SoxrHq,
+            request.cut,
+        )
+        .unwrap();
         assert_eq!(loaded.windows[0].len(), samples.len(), "{}", request.path.display());
         let (_, whole) = mel(&spec, &loaded.windows[0]);
         let [equal, whole] = [equal, whole].map(|got| {
@@ -236,9 +339,10 @@ fn real_recordings_come_out_as_from_librosa() {
             )
         });
         println!(
-            "{:<14} {:<14} equal samples: max {:.5} mean {:.6} dB; from the file: max {:.5} mean {:.6} dB",
+            "{:<14} {:<14} {:?} equal samples: max {:.5} mean {:.6} dB; from the file: max {:.5} mean {:.6} dB",
             request.path.file_name().unwrap().display(),
             request.recipe,
+            request.cut,
             equal.0,
             equal.1,
             whole.0,

@@ -1,6 +1,8 @@
 //! Everything that goes wrong ends in one clear message and the right exit status: 2 for a wrong request, 1 for work that
 //! failed, 130 after Ctrl-C. No input makes the program panic ([`common::Lab::affect`] looks at that in every test).
 
+#![allow(clippy::disallowed_methods)] // tests damage and move files
+
 mod common;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! `affect check`, and the commands that say what the program is and can do.
 
+#![allow(clippy::disallowed_methods)] // tests damage and move files
+
 mod common;
 
 use common::Lab;

@@ -1,5 +1,7 @@
 //! `affect run`, `ls` and `show` on runs that go well: what is on the disk, in the database, on stdout and on stderr.
 
+#![allow(clippy::disallowed_methods)] // tests damage and move files
+
 mod common;
 
 use std::collections::BTreeSet;

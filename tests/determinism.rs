@@ -1,5 +1,7 @@
 //! One experiment file gives one result, bit for bit: again, on any number of threads, with or without the cache.
 
+#![allow(clippy::disallowed_methods)] // tests damage and move files
+
 mod common;
 
 use std::path::Path;

@@ -4,8 +4,9 @@
     python scripts/reference/audio.py live REQUESTS.json FOLDER
 
 `golden` writes small values for generated signals; the Rust test makes the same signals from the same integers. `live` reads
-real files: a request is {"path", "sample_rate", "start", "duration", "recipe"}; for request i it writes FOLDER/i.samples (the
-window of librosa.load's result) and FOLDER/i.mel ([n_mels, frames]), both raw 32-bit floats.
+real files: a request is {"path", "sample_rate", "start", "duration", "cut", "recipe"}; for request i it writes FOLDER/i.samples
+(the window of librosa.load's result, or with cut "before-resampling" what librosa.load(offset, duration) gives) and
+FOLDER/i.mel ([n_mels, frames]), both raw 32-bit floats.
 """
 
 import json
@@ -26,7 +27,25 @@ RECIPES = {
                       scale=dict(kind="log", offset=1e-6)),
     "power": dict(sample_rate=8000, n_fft=256, hop_length=100, win_length=201, window="boxcar", n_mels=20,
                   scale=dict(kind="power")),
+    "mixed": dict(sample_rate=48000, n_fft=1200, hop_length=480, win_length=960, window="hamming", n_mels=64, fmin=20.0,
+                  fmax=16000.0, mel_scale="htk", pad_mode="reflect",
+                  scale=dict(kind="db", reference="one", top_db=60.0, amin=1e-6)),
+    "unnormalised": dict(sample_rate=44100, n_fft=4096, hop_length=1024, n_mels=96, mel_norm="none",
+                         scale=dict(kind="db", reference="max", top_db=0.0, amin=1e-3)),
 }
+# Of the recipes above, with these settings of librosa.feature.mfcc.
+MFCC = [
+    dict(recipe="meld", n_mfcc=20, norm="ortho", lifter=0),
+    dict(recipe="meld", n_mfcc=13, norm="ortho", lifter=22),
+    dict(recipe="htk", n_mfcc=40, norm="none", lifter=0),
+]
+DELTA = [dict(width=9, order=1), dict(width=5, order=1), dict(width=9, order=2), dict(width=7, order=3)]
+RMS = [
+    dict(frame_length=2048, hop_length=512, center=True, pad_mode="constant"),
+    dict(frame_length=2048, hop_length=512, center=True, pad_mode="reflect"),
+    dict(frame_length=401, hop_length=160, center=True, pad_mode="constant"),
+    dict(frame_length=400, hop_length=160, center=False, pad_mode="constant"),
+]
 DB = dict(kind="db", reference="max", top_db=80.0, amin=1e-10)
 
 
@@ -79,8 +98,24 @@ def golden(path):
         at = [0, 500, len(y) // 2, len(y) - 40]
         resampled.append(dict(source=source, target=target, seed=2, samples=6000, length=len(y), at=at,
                               values=[rounded(y[i:i + 40]) for i in at]))
+    y = signal(12_345, 1)
+    cepstra = []
+    for case in MFCC:
+        m = librosa.feature.mfcc(S=spectrogram(y, case["recipe"]), dct_type=2, n_mfcc=case["n_mfcc"], lifter=case["lifter"],
+                                 norm=None if case["norm"] == "none" else case["norm"])
+        columns = sorted({0, m.shape[1] // 2, m.shape[1] - 1})
+        cepstra.append(dict(case, columns=columns, values=[rounded(m[:, c]) for c in columns]))
+    # Of the first coefficients of the first case, at their first, middle and last frames.
+    m = librosa.feature.mfcc(S=spectrogram(y, "meld"), n_mfcc=20)
+    deltas = []
+    for case in DELTA:
+        d = librosa.feature.delta(m, width=case["width"], order=case["order"], mode="interp")
+        columns = [0, 1, 4, d.shape[1] // 2, d.shape[1] - 2, d.shape[1] - 1]
+        deltas.append(dict(case, columns=columns, values=[rounded(d[:, c]) for c in columns]))
+    loudness = [dict(case, values=rounded(librosa.feature.rms(y=y, **case)[0])) for case in RMS]
     with open(path, "w") as file:
-        json.dump(dict(librosa=librosa.__version__, cases=cases, resampled=resampled), file)
+        json.dump(dict(librosa=librosa.__version__, cases=cases, resampled=resampled, mfcc=cepstra, delta=deltas,
+                       rms=loudness), file)
         file.write("\n")
 
 
@@ -89,9 +124,12 @@ def live(requests, folder):
     with open(requests) as file:
         requests = json.load(file)
     for i, r in enumerate(requests):
-        y, rate = librosa.load(r["path"], sr=r["sample_rate"])
-        start = int(np.round(r["start"] * rate))
-        y = y[start:start + int(np.round(r["duration"] * rate))]
+        if r["cut"] == "before-resampling":
+            y, rate = librosa.load(r["path"], sr=r["sample_rate"], offset=r["start"], duration=r["duration"])
+        else:
+            y, rate = librosa.load(r["path"], sr=r["sample_rate"])
+            start = int(np.round(r["start"] * rate))
+            y = y[start:start + int(np.round(r["duration"] * rate))]
         y.astype("<f4").tofile(f"{folder}/{i}.samples")
         spectrogram(y, r["recipe"]).astype("<f4").tofile(f"{folder}/{i}.mel")
 

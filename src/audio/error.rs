@@ -57,9 +57,11 @@ pub enum Error {
     },
     #[error("{samples} samples are too few for a spectrogram; at least {needed} are needed")]
     TooShort { samples: usize, needed: usize },
+    #[error("{frames} frames are too few for a slope over {needed}")]
+    TooFewFrames { frames: usize, needed: usize },
     #[error("sample {index} is not a finite number, or too large for a spectrogram")]
     SampleValue { index: usize },
-    #[error("an array of {got} values was given for a spectrogram of {expected}")]
+    #[error("an array of {got} values was given where {expected} were expected")]
     Shape { got: usize, expected: usize },
 }
 
@@ -120,6 +122,7 @@ impl Error {
             Self::FileRate { .. } | Self::Channels { .. } => "the header is wrong, or the file needs converting",
             Self::TooLong { .. } => "ask for shorter windows",
             Self::TooShort { .. } => "pad the sound with zeros, or leave it out",
+            Self::TooFewFrames { .. } => "choose a smaller width, or pad the sound with zeros",
             Self::SampleValue { .. } => "scale the samples to −1…1",
             Self::Setting { .. } | Self::Shape { .. } => return None,
         })

@@ -1,15 +1,16 @@
 //! Windows of a sound file, at the rate that is asked for.
 //!
 //! The promise: each window holds what `librosa.load(path, sr = sample_rate)` gives, cut at whole samples, whatever
-//! other windows are asked for, while no more is decoded, kept and resampled than the windows need.
+//! other windows are asked for, while no more is decoded, kept and resampled than the windows need. Or, on demand, what
+//! `librosa.load(path, sr = sample_rate, offset = start, duration = duration)` gives, which is not the same ([`Cut`]).
 
 use std::ops::Range;
 use std::path::Path;
 
 use super::decode::Decoder;
-use super::open::Opened;
-use super::resample::{Length, Plan};
-use super::{Error, Resampler};
+use super::open::{Opened, Rounding};
+use super::resample::{Length, Plan, resample};
+use super::{Cut, Error, Resampler};
 
 /// Samples that are held in memory for one file: 2 GiB, or 3 hours at 44.1 kHz.
 const MAX_HELD: u64 = 1 << 29;
@@ -36,8 +37,8 @@ impl ReadWindow {
         duration: None,
     };
 
-    /// From `round(start · rate)` on, `round(duration · rate)` samples.
-    fn samples(self, rate: u32) -> Result<Range<u64>, Error> {
+    /// From `start · rate` on, `duration · rate` samples, both made whole by `whole`.
+    fn samples(self, rate: u32, whole: fn(f64) -> f64) -> Result<Range<u64>, Error> {
         let rate = f64::from(rate);
         let length = self.duration.unwrap_or(0.0);
         for (name, value) in [("start", self.start), ("duration", length)] {
@@ -49,9 +50,9 @@ impl ReadWindow {
                 });
             }
         }
-        let start = (self.start * rate).round_ties_even() as u64;
+        let start = whole(self.start * rate) as u64;
         Ok(match self.duration {
-            Some(length) => start..start + (length * rate).round_ties_even() as u64,
+            Some(length) => start..start + whole(length * rate) as u64,
             None => start..u64::MAX,
         })
     }
@@ -115,7 +116,7 @@ pub fn load(path: &Path) -> Result<Sound, Error> {
     })
 }
 
-/// Reads `windows` of a file, in any order, at `sample_rate` Hz, in one pass.
+/// Reads `windows` of a file, in any order, at `sample_rate` Hz, in one pass; cut from the resampled sound.
 ///
 /// # Errors
 /// [`Error::kind`] says whether the file holds no usable sound, could not be read, or a setting is wrong.
@@ -125,9 +126,62 @@ pub fn load_windows(
     sample_rate: u32,
     resampler: Resampler,
 ) -> Result<Loaded, Error> {
+    load_windows_cut(path, windows, sample_rate, resampler, Cut::AfterResampling)
+}
+
+/// As [`load_windows`], cut where `cut` says.
+///
+/// # Errors
+/// As [`load_windows`].
+pub fn load_windows_cut(
+    path: &Path,
+    windows: &[ReadWindow],
+    sample_rate: u32,
+    resampler: Resampler,
+    cut: Cut,
+) -> Result<Loaded, Error> {
+    match cut {
+        Cut::AfterResampling => load_then_cut(path, windows, sample_rate, resampler),
+        Cut::BeforeResampling => cut_then_resample(path, windows, sample_rate, resampler),
+    }
+}
+
+fn cut_then_resample(
+    path: &Path,
+    windows: &[ReadWindow],
+    sample_rate: u32,
+    resampler: Resampler,
+) -> Result<Loaded, Error> {
+    with_fallback(path, |decoder| {
+        let opened = decoder.opened();
+        let (source_rate, channels) = (opened.rate, opened.channels);
+        // What librosa reads through ffmpeg it cuts at the nearest sample, other files at the one before.
+        let whole = match opened.habits.rounding {
+            Rounding::Sixteen => f64::round_ties_even,
+            Rounding::None => f64::trunc,
+        };
+        let wanted = windows
+            .iter()
+            .map(|window| window.samples(source_rate, whole))
+            .collect::<Result<Vec<_>, _>>()?;
+        let decoded = decode(decoder, merged(wanted.clone()))?;
+        let windows = wanted
+            .iter()
+            .map(|window| resample(decoded.part(window), source_rate, sample_rate, resampler))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Loaded {
+            windows,
+            faults: decoded.faults,
+            source_rate,
+            channels,
+        })
+    })
+}
+
+fn load_then_cut(path: &Path, windows: &[ReadWindow], sample_rate: u32, resampler: Resampler) -> Result<Loaded, Error> {
     let wanted = windows
         .iter()
-        .map(|window| window.samples(sample_rate))
+        .map(|window| window.samples(sample_rate, f64::round_ties_even))
         .collect::<Result<Vec<_>, _>>()?;
     with_fallback(path, |decoder| {
         let (source_rate, channels) = (decoder.opened().rate, decoder.opened().channels);
@@ -249,6 +303,20 @@ fn decode(mut decoder: Decoder, ranges: impl IntoIterator<Item = Range<u64>>) ->
 }
 
 impl Decoded {
+    /// What was decoded of `window`, at the file's own rate.
+    fn part(&self, window: &Range<u64>) -> &[f32] {
+        let holds = |part: &&Part| part.wanted.start <= window.start && window.start < part.wanted.end;
+        let Some(part) = self.kept.iter().find(holds) else {
+            return &[];
+        };
+        let index = |place: u64| {
+            usize::try_from(place - part.wanted.start).map_or(part.samples.len(), |index| index.min(part.samples.len()))
+        };
+        part.samples
+            .get(index(window.start)..index(window.end))
+            .unwrap_or_default()
+    }
+
     /// The samples of `window`, at the rate of `plan`.
     fn render(&self, path: &Path, plan: &Plan, window: Range<u64>, length: Option<Length>) -> Result<Vec<f32>, Error> {
         let (rendered, padded) = match length {

@@ -236,7 +236,7 @@ impl Scratch {
 }
 
 /// The sample at `index` of the padded signal, which has at least one sample.
-fn padded(samples: &[f32], index: i64, mode: PadMode) -> f32 {
+pub(super) fn padded(samples: &[f32], index: i64, mode: PadMode) -> f32 {
     let last = samples.len() as i64 - 1;
     let index = match mode {
         PadMode::Constant => index,
@@ -256,7 +256,7 @@ fn padded(samples: &[f32], index: i64, mode: PadMode) -> f32 {
 /// Samples beyond this would overflow a spectrum's power.
 const LARGEST_SAMPLE: f32 = 1e9;
 
-fn check_samples(samples: &[f32]) -> Result<(), Error> {
+pub(super) fn check_samples(samples: &[f32]) -> Result<(), Error> {
     let usable = |sample: &f32| sample.abs() < LARGEST_SAMPLE;
     // Without an early exit, so that it runs on vectors; the place is looked for only where there is one.
     if samples.iter().fold(true, |all, sample| all & usable(sample)) {

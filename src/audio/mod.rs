@@ -1,29 +1,36 @@
 //! How does a sound file become a spectrogram?
 //!
 //! Decoding ([`load_windows`]), resampling ([`resample`]), the short-time Fourier transform and mel filters
-//! ([`MelExtractor`]). The numbers are those that librosa gives for the same file and settings. Knows nothing of
+//! ([`MelExtractor`]); beyond that cepstral coefficients ([`mfcc`]), their slopes ([`delta`]) and loudness ([`rms`]). The
+//! numbers are those that librosa gives for the same file and settings. Knows nothing of
 //! datasets.
 
 mod decode;
+mod delta;
 mod error;
 mod ffmpeg;
 mod filterbank;
 mod load;
 mod mel;
+mod mfcc;
 mod mp4;
 mod open;
 mod resample;
+mod rms;
 mod scale;
 mod source;
 pub mod spec;
 mod window;
 
+pub use delta::delta;
 pub use error::{Error, ErrorKind};
 pub use filterbank::{hz_to_mel, mel_to_hz};
-pub use load::{Loaded, Probe, ReadWindow, Sound, load, load_windows, probe};
+pub use load::{Loaded, Probe, ReadWindow, Sound, load, load_windows, load_windows_cut, probe};
 pub use mel::{MelExtractor, Scratch};
+pub use mfcc::{MfccNorm, MfccSpec, mfcc};
 pub use resample::resample;
-pub use spec::{DbReference, MelNorm, MelScale, MelSpec, PadMode, Power, Resampler, Scale, WindowFunction};
+pub use rms::{RmsSpec, rms};
+pub use spec::{Cut, DbReference, MelNorm, MelScale, MelSpec, PadMode, Power, Resampler, Scale, WindowFunction};
 
 /// Sample rates that can be read, in Hz.
 pub const MIN_FILE_RATE: u32 = 1_000;

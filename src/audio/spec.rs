@@ -20,6 +20,18 @@ pub enum Resampler {
     RubatoFft,
 }
 
+/// Whether a part of a file is taken before or after its sample rate is changed. Near the ends of the part the filter
+/// then sees silence, or the sound around it: up to 3 dB in the last two frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cut {
+    /// As `librosa.load(path)`, then slicing.
+    #[default]
+    AfterResampling,
+    /// As `librosa.load(path, offset=…, duration=…)`.
+    BeforeResampling,
+}
+
 /// The window of the short-time Fourier transform (periodic, as librosa's `fftbins=True`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
