@@ -37,7 +37,6 @@ fn all_unusable_audio_files_are_named_in_one_message() {
     damage(&lab);
     assert_snapshot!(lab.complaint(2, &RUN), @r#"
 warning: 2 audio files are missing or empty; the others are decoded first, so that all that cannot be used are named
-      data  24 examples in 24 groups, predicting valence and arousal (0.0 s)
 error: 4 audio files cannot be used:
   data/audio/03.wav: missing (named in data/labels.csv:5)
   data/audio/04.wav: empty (0 bytes) (named in data/labels.csv:6)
@@ -263,19 +262,20 @@ fn folders_that_cannot_be_written_are_found_before_any_work() {
     let lab = Lab::new();
     assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--runs", "reg.toml/runs"]), @r#"
 error: cannot create the folder `reg.toml/runs`: Not a directory (os error 20)
- help: name another folder with `--runs`
+ help: a file is where a folder should be: name another folder
 "#);
     assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--runs", "reg.toml"]), @r#"
 error: cannot create the folder `reg.toml`: File exists (os error 17)
- help: name another folder with `--runs`
+ help: a file is where a folder should be: name another folder
 "#);
     assert!(!lab.path("cache").exists());
     assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--cache", "reg.toml/cache"]), @r#"
 error: cannot create the folder `reg.toml/cache`: Not a directory (os error 20)
+ help: a file is where a folder should be: name another folder
 "#);
     assert_snapshot!(lab.complaint(2, &["ls", "--runs", "reg.toml"]), @r#"
 error: cannot look into `reg.toml`: not a directory
- help: name another folder with `--runs`
+ help: a file is where a folder should be: name another folder
 "#);
     nothing_ran(&lab);
 }
@@ -285,18 +285,18 @@ fn unknown_names_come_with_the_nearest() {
     let lab = Lab::new();
     lab.write("experiments/deam-cnn.toml", &lab.read("reg.toml"));
     assert_snapshot!(lab.complaint(2, &["run", "daem-cnn"]), @r#"
-× there is no experiment `daem-cnn` in `experiments`
-help: did you mean `deam-cnn`?
-      experiments: deam-cnn, quickstart
+error: there is no experiment `daem-cnn` in `experiments`
+  help: did you mean `deam-cnn`?
+        experiments: deam-cnn, quickstart
 "#);
     assert_snapshot!(lab.complaint(2, &["check", "quikstart"]), @r#"
-× there is no experiment `quikstart` in `experiments`
-help: did you mean `quickstart`?
-      experiments: deam-cnn, quickstart
+error: there is no experiment `quikstart` in `experiments`
+  help: did you mean `quickstart`?
+        experiments: deam-cnn, quickstart
 "#);
     assert_snapshot!(lab.complaint(2, &["run", "rag.toml"]), @r#"
-× there is no file `rag.toml`
-help: did you mean `reg.toml`?
+error: there is no file `rag.toml`
+  help: did you mean `reg.toml`?
 "#);
     assert_snapshot!(lab.complaint(2, &["show", "latest"]), @r#"
 error: there are no runs in `runs` yet
@@ -310,10 +310,7 @@ fn slips_in_an_experiment_file_are_shown_where_they_are_all_at_once() {
     lab.edit("reg.toml", "learning_rate", "learning_rat");
     lab.edit("reg.toml", "epochs = 2", "epochs = \"two\"");
     assert_snapshot!(lab.complaint(2, &RUN), @r#"
-  × 2 mistakes in the experiment
-
-Error: 
-  × unknown key `learning_rat`
+error: unknown key `learning_rat`
     ╭─[reg.toml:43:1]
  42 │ kind = "adam"
  43 │ learning_rat = 0.01
@@ -323,8 +320,7 @@ Error:
     ╰────
   help: did you mean `learning_rate`?
 
-Error: 
-  × `train.epochs`: expected an integer, found the string "two"
+error: `train.epochs`: expected an integer, found the string "two"
     ╭─[reg.toml:46:10]
  45 │ [train]
  46 │ epochs = "two"
@@ -340,39 +336,39 @@ Error:
 fn slips_in_settings_of_the_command_line_are_shown() {
     let lab = Lab::new();
     assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "optimizer.learning_rat=1e-4"]), @r#"
- × unknown key `learning_rat`
-  ╭─[--set:1:11]
-1 │ optimizer.learning_rat=1e-4
-  ·           ──────┬─────
-  ·                 ╰── not a key of `optimizer` with kind = "adam"
-  ╰────
- help: did you mean `learning_rate`?
+error: unknown key `learning_rat`
+   ╭─[--set:1:11]
+ 1 │ optimizer.learning_rat=1e-4
+   ·           ──────┬─────
+   ·                 ╰── not a key of `optimizer` with kind = "adam"
+   ╰────
+  help: did you mean `learning_rate`?
 "#);
     assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "train.epochs"]), @r#"
- × `train.epochs` sets nothing
-  ╭─[--set:1:1]
-1 │ train.epochs
-  · ──────┬─────
-  ·       ╰── there is no `=` in it
-  ╰────
- help: write `--set key=value`, as in `--set train.epochs=3`
+error: `train.epochs` sets nothing
+   ╭─[--set:1:1]
+ 1 │ train.epochs
+   · ──────┬─────
+   ·       ╰── there is no `=` in it
+   ╰────
+  help: write `--set key=value`, as in `--set train.epochs=3`
 "#);
     assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--set", "train.epochs=many"]), @r#"
- × `train.epochs`: expected an integer, found the string "many"
-  ╭─[--set:1:14]
-1 │ train.epochs=many
-  ·              ──┬─
-  ·                ╰── expected an integer
-  ╰────
+error: `train.epochs`: expected an integer, found the string "many"
+   ╭─[--set:1:14]
+ 1 │ train.epochs=many
+   ·              ──┬─
+   ·                ╰── expected an integer
+   ╰────
 "#);
     assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--device", "gpu"]), @r#"
- × unknown value "gpu" of `train.device`
-  ╭─[--set:1:14]
-1 │ train.device="gpu"
-  ·              ──┬──
-  ·                ╰── expected "cpu" or "auto"
-  ╰────
- help: did you mean "cpu"?
+error: unknown value "gpu" of `train.device`
+   ╭─[--set:1:14]
+ 1 │ train.device="gpu"
+   ·              ──┬──
+   ·                ╰── expected "cpu" or "auto"
+   ╰────
+  help: did you mean "cpu"?
 "#);
     assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--seed", "-1"]), @r#"
 error: invalid value '-1' for '--seed <N>': invalid digit found in string
@@ -380,7 +376,7 @@ error: invalid value '-1' for '--seed <N>': invalid digit found in string
 For more information, try '--help'.
 "#);
     assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--threads", "0"]), @r#"
-error: invalid value '0' for '--threads <N>': 0 is not in 1..=65535
+error: invalid value '0' for '--threads <N>': 0 is not in 1..=1024
 
 For more information, try '--help'.
 "#);

@@ -124,6 +124,7 @@ fn text(plan: &Plan) -> String {
     let mut table = output::table(
         &["layer", "settings", "output", "parameters", "FLOPs per example"],
         3..5,
+        1,
     );
     table.add_row([
         "input".into(),

@@ -58,7 +58,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         ("runs", report.runs.clone()),
         ("cache", report.cache.clone()),
     ];
-    output::result(&rows.map(|(name, value)| format!("{name:<10} {value}")).join("\n"))
+    let width = output::width();
+    output::result(
+        &rows
+            .map(|(name, value)| output::laid_out(name, &value, width))
+            .join("\n"),
+    )
 }
 
 /// Leaves nothing behind.

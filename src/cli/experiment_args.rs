@@ -18,7 +18,7 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Threads for all work. Results do not depend on it. Default: one per core.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     #[command(flatten)]
     pub cache: CacheArg,

@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         });
         return Ok(());
     }
-    let mut table = output::table(&["run", "experiment", "status", "epoch", "seed", "test"], 3..5);
+    let mut table = output::table(&["run", "experiment", "status", "epoch", "seed", "test"], 3..5, 5);
     for run in &runs {
         table.add_row([
             run.id.clone(),

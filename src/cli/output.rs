@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, TableStyle};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, TableStyle};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
@@ -76,7 +76,7 @@ pub fn item(heading: &str, text: &str) {
 }
 
 /// Text beside a heading, broken between words where a terminal of `columns` would break it anywhere.
-fn laid_out(heading: &str, text: &str, columns: Option<usize>) -> String {
+pub fn laid_out(heading: &str, text: &str, columns: Option<usize>) -> String {
     const INDENT: usize = 12;
     let mut laid_out = format!("{heading:>10}  ");
     let Some(room) = columns
@@ -157,8 +157,9 @@ pub fn table_width() -> Option<u16> {
     width().and_then(|width| u16::try_from(width).ok())
 }
 
-/// A table for [`result`], in the look of the results'; the columns `numbers` are aligned to the right.
-pub fn table(header: &[&str], numbers: std::ops::Range<usize>) -> comfy_table::Table {
+/// A table for [`result`], in the look of the results'. The columns `numbers` are aligned to the right; where the terminal is
+/// too narrow, only the column `flexible` is broken into lines, so that ids stay in one piece.
+pub fn table(header: &[&str], numbers: std::ops::Range<usize>, flexible: usize) -> comfy_table::Table {
     const RULES: TableStyle = TableStyle::new()
         .top_border(LineStyle::none().fill('─').junction('─'))
         .header_separator(LineStyle::none().fill('─').junction('─'))
@@ -172,8 +173,13 @@ pub fn table(header: &[&str], numbers: std::ops::Range<usize>) -> comfy_table::T
             .set_width(width);
     }
     table.set_header(header);
-    for column in table.column_iter_mut().take(numbers.end).skip(numbers.start) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        if numbers.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        if index != flexible {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table
 }

@@ -51,7 +51,7 @@ impl Stage {
     /// `text` stands beside the count.
     pub fn update(&self, text: &str, done: usize, total: usize) {
         if self.bar.length() == Some(0) {
-            set_look(&self.bar, "{prefix:>10}  {bar:24} {pos}/{len} {wide_msg}");
+            set_look(&self.bar, "{prefix:>10}  {bar:16} {pos}/{len} {wide_msg}");
         }
         self.bar.set_length(total as u64);
         self.bar.set_position(done as u64);

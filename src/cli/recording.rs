@@ -76,7 +76,7 @@ impl Observer for Watch<'_> {
         let share = (f64::from(epoch - 1) + done as f64 / total.max(1) as f64) / f64::from(self.epochs.max(1));
         let left = elapsed / share.max(f64::MIN_POSITIVE) * (1.0 - share);
         let text = format!(
-            "batches of epoch {epoch}/{}, loss {}, at most {} left",
+            "batches, epoch {epoch}/{}, loss {}, at most {} left",
             self.epochs,
             output::figure(loss),
             output::seconds(left)

@@ -98,6 +98,7 @@ impl Error {
             ),
             Self::Faulty(problems) => problems.hint(),
             Self::NothingLeft { .. } => Some("check `dataset.root` and where the audio lies".into()),
+            Self::Synthetic(synthetic::Error::Files(error)) => error.hint().map(Into::into),
             Self::Synthetic(_) => None,
         }
     }
