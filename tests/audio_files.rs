@@ -405,6 +405,41 @@ fn mutated_files_neither_panic_nor_hang() {
     }
 }
 
+/// Found by fuzzing: the steps of an ADPCM block grow without bound, and its decoder panics where overflow is checked.
+#[test]
+fn adpcm_that_overflows_does_not_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut format = Vec::new();
+    format.extend([2_u16.to_le_bytes(), 1_u16.to_le_bytes()].concat());
+    format.extend([8_000_u32.to_le_bytes(), 4_096_u32.to_le_bytes()].concat());
+    // Bytes per block, bits, bytes that follow, samples per block, and the seven standard pairs of coefficients.
+    for number in [
+        1_024_i16, 4, 32, 2_036, 7, 256, 0, 512, -256, 0, 0, 192, 64, 240, 0, 460, -208, 392, -232,
+    ] {
+        format.extend(number.to_le_bytes());
+    }
+    // Predictor 0, the largest step, two samples; then codes that make the step grow.
+    let mut block = vec![0x77; 1_024];
+    block[..7].copy_from_slice(&[0, 0xff, 0x7f, 0xff, 0x7f, 0xff, 0x7f]);
+    let chunks = [
+        (b"fmt ", format),
+        (b"fact", 2_036_u32.to_le_bytes().to_vec()),
+        (b"data", block),
+    ];
+    let mut file = b"RIFF\0\0\0\0WAVE".to_vec();
+    for (name, content) in chunks {
+        file.extend(name);
+        file.extend((content.len() as u32).to_le_bytes());
+        file.extend(content);
+    }
+    let size = file.len() as u32 - 8;
+    file[4..8].copy_from_slice(&size.to_le_bytes());
+    match whole(&put(&folder, "steps.wav", &file)) {
+        Ok(loaded) => assert!(loaded.windows[0].iter().all(|sample| sample.is_finite())),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::NoSound, "{error}"),
+    }
+}
+
 #[test]
 fn encoded_files_have_the_length_that_was_encoded() {
     let folder = tempfile::tempdir().unwrap();

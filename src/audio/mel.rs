@@ -5,6 +5,7 @@
 //! reused. Frames are paired and summed in a fixed order, so the same samples give the same bits on any thread.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustfft::num_complex::Complex;
@@ -148,30 +149,21 @@ impl MelExtractor {
         let (scale_b, back_b) = self.level(b);
 
         let lead = (self.spec.n_fft - self.spec.win_length) / 2;
-        pair.fill(Complex::default());
-        for (((z, w), a), b) in pair[lead..].iter_mut().zip(&self.window).zip(a).zip(b) {
+        let (before, rest) = pair.split_at_mut(lead);
+        let (inside, after) = rest.split_at_mut(self.spec.win_length);
+        before.fill(Complex::default());
+        after.fill(Complex::default());
+        for (((z, w), a), b) in inside.iter_mut().zip(&self.window).zip(a).zip(b) {
             *z = Complex::new(a * scale_a * w, b * scale_b * w);
         }
         self.transform.process_with_scratch(pair, transform);
 
-        let bins = self.bank.bins();
-        let n = self.spec.n_fft;
-        let columns = tile[column..].chunks_mut(TILE);
-        for (k, values) in bins.clone().zip(columns) {
-            let z = pair[k];
-            let mirrored = pair[(n - k) % n];
-            let (sum_re, difference_im) = (z.re + mirrored.re, z.im - mirrored.im);
-            let (difference_re, sum_im) = (z.re - mirrored.re, z.im + mirrored.im);
-            let power_a = sum_re * sum_re + difference_im * difference_im;
-            let power_b = difference_re * difference_re + sum_im * sum_im;
-            let (value_a, value_b) = match self.spec.power {
-                Power::Power => (power_a * back_a, power_b * back_b),
-                Power::Magnitude => (power_a.sqrt() * back_a, power_b.sqrt() * back_b),
-            };
-            if let [to_a, to_b, ..] = values {
-                *to_a = value_a;
-                *to_b = value_b;
-            }
+        let columns = tile.get_mut(column..).unwrap_or_default();
+        match self.spec.power {
+            Power::Power => separate(pair, self.bank.bins(), columns, |a, b| (a * back_a, b * back_b)),
+            Power::Magnitude => separate(pair, self.bank.bins(), columns, |a, b| {
+                (a.sqrt() * back_a, b.sqrt() * back_b)
+            }),
         }
     }
 
@@ -194,7 +186,7 @@ impl MelExtractor {
     /// A power of 2 that brings the largest of `samples` to 1…2, and what undoes it after the transform (with the
     /// factor that the separation of two frames leaves). Zeros for silence.
     fn level(&self, samples: &[f32]) -> (f32, f32) {
-        let peak = samples.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
+        let peak = scale::largest(samples);
         if peak < f32::MIN_POSITIVE {
             return (0.0, 0.0);
         }
@@ -219,6 +211,33 @@ impl MelExtractor {
                 }
             }
             row[first..first + count].copy_from_slice(&sums[..count]);
+        }
+    }
+}
+
+/// Takes the spectra of two real signals apart that were transformed as real and imaginary part of one: four times
+/// their powers in `bins`, through `finish`, to the first two of every [`TILE`] values of `columns`.
+fn separate(
+    spectrum: &[Complex<f32>],
+    bins: Range<usize>,
+    columns: &mut [f32],
+    finish: impl Fn(f32, f32) -> (f32, f32),
+) {
+    // Bin k meets bin n − k; bin 0 meets itself.
+    let zero = spectrum.get(..1).filter(|_| bins.start == 0).unwrap_or_default();
+    let others = bins.start.max(1)..bins.end.max(1);
+    let mirrored = spectrum.len() - others.end + 1..spectrum.len() - others.start + 1;
+    let pairs = zero
+        .iter()
+        .zip(zero)
+        .chain(spectrum[others].iter().zip(spectrum[mirrored].iter().rev()));
+    for ((z, mirrored), values) in pairs.zip(columns.chunks_mut(TILE)) {
+        let (sum_re, difference_im) = (z.re + mirrored.re, z.im - mirrored.im);
+        let (difference_re, sum_im) = (z.re - mirrored.re, z.im + mirrored.im);
+        let power_a = sum_re * sum_re + difference_im * difference_im;
+        let power_b = difference_re * difference_re + sum_im * sum_im;
+        if let [to_a, to_b, ..] = values {
+            (*to_a, *to_b) = finish(power_a, power_b);
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn apply(values: &mut [f32], scale: &Scale, power: Power) {
 /// librosa's `power_to_db` and `amplitude_to_db`.
 fn to_db(values: &mut [f32], reference: DbReference, top_db: f64, amin: f64, factor: f32) {
     let amin = (amin as f32).max(f32::MIN_POSITIVE);
-    let maximum = values.iter().copied().fold(0.0_f32, f32::max);
+    let maximum = largest(values);
     let reference = match reference {
         DbReference::Max => maximum,
         DbReference::One => 1.0,
@@ -44,6 +44,23 @@ fn to_db(values: &mut [f32], reference: DbReference, top_db: f64, amin: f64, fac
     for value in values {
         *value = (db(*value) - zero).max(floor);
     }
+}
+
+/// The largest absolute value; 0 of nothing. In lanes, because compilers do not reorder a maximum of floating-point
+/// numbers.
+pub(super) fn largest(values: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let (chunks, rest) = values.as_chunks::<16>();
+    let mut lanes = [0.0_f32; 16];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(value.abs(), *lane);
+        }
+    }
+    lanes
+        .iter()
+        .chain(rest)
+        .fold(0.0, |largest, value| larger(value.abs(), largest))
 }
 
 fn ln(value: f32) -> f32 {
@@ -99,6 +116,16 @@ mod tests {
         };
         apply(&mut values, &scale, Power::Magnitude);
         assert!((values[1] + 20.0).abs() < 1e-5, "{values:?}");
+    }
+
+    #[test]
+    fn the_largest_is_found_wherever_it_is() {
+        assert_eq!(largest(&[]), 0.0);
+        for place in 0..40 {
+            let mut values = [0.25; 40];
+            values[place] = -3.5;
+            assert_eq!(largest(&values), 3.5, "{place}");
+        }
     }
 
     #[test]
