@@ -8,6 +8,7 @@ mod completions;
 mod doctor;
 mod experiment_args;
 mod failure;
+mod feature_cache;
 mod features;
 mod folders;
 mod ls;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::failure::Failure;
 use super::output;
 use super::progress::Stage;
-use crate::config::Resolved;
+use crate::config::{Experiment, Resolved};
 use crate::dataset::{self, DatasetSpec, Fault, LoadContext, Manifest, OnError, Split, Target, Task, split};
 use crate::evaluate::Problem;
-use crate::features::{self, Extractor, FeatureSet, Progress, Recipe, extract};
+use crate::features::{self, FeatureSet, Normalize, Progress};
 use crate::nn::{NetworkSpec, Plan};
 use crate::train::Labels;
 
@@ -39,12 +39,12 @@ pub fn prepare_and_decode(resolved: &Resolved, cache: &Path) -> Result<Prepared,
 fn fit_to(resolved: &Resolved, manifest: Manifest) -> Result<Prepared, Failure> {
     let experiment = &resolved.experiment;
     let splits = split::assign(&manifest, experiment.dataset.split(), experiment.experiment.seed)?;
-    let extractor = fit_recipe(resolved, &experiment.features, &manifest)?;
+    let shape = feature_shape(resolved, &manifest, &splits)?;
     let (problem, labels) = problem(&manifest);
-    let plan = plan(resolved, &experiment.model, &extractor.shape(), problem.width())?;
+    let plan = plan(resolved, &experiment.model, &shape, problem.width())?;
     let ids = manifest.examples.iter().map(|example| example.id.clone()).collect();
     Ok(Prepared {
-        shape: extractor.shape(),
+        shape,
         ids,
         manifest,
         problem,
@@ -56,7 +56,8 @@ fn fit_to(resolved: &Resolved, manifest: Manifest) -> Result<Prepared, Failure> 
 
 /// Reads the annotations and looks for the audio; renders a synthetic corpus first.
 pub fn load_manifest(resolved: &Resolved, cache: &Path) -> Result<Manifest, Failure> {
-    let manifest = load(&resolved.experiment.dataset, cache)?;
+    let experiment = &resolved.experiment;
+    let manifest = load(&experiment.dataset, Media::of(experiment), cache)?;
     tell_remarks(&manifest);
     Ok(manifest)
 }
@@ -71,7 +72,7 @@ fn tell_remarks(manifest: &Manifest) {
 /// one message names every file that cannot be used. Nothing is lost by it: what was decoded is in the cache.
 pub fn load_manifest_and_decode(resolved: &Resolved, cache: &Path) -> Result<Manifest, Failure> {
     let dataset = &resolved.experiment.dataset;
-    let mut problems = match load(dataset, cache) {
+    let mut problems = match load(dataset, Media::of(&resolved.experiment), cache) {
         Err(dataset::Error::Faulty(problems))
             if problems.rows.is_empty() && problems.examples_without_media < problems.examples =>
         {
@@ -90,10 +91,12 @@ pub fn load_manifest_and_decode(resolved: &Resolved, cache: &Path) -> Result<Man
             several => format!("{several} audio files are"),
         }
     ));
-    let recipe = &resolved.experiment.features;
-    let manifest = load(&dataset.with_on_error(OnError::Zeros), cache)?;
-    fit_recipe(resolved, recipe, &manifest)?;
-    if let Err(features::Error::Faults(faults)) = decode(recipe, &manifest, OnError::Fail, cache) {
+    let manifest = load(&dataset.with_on_error(OnError::Zeros), Media::Needed, cache)?;
+    // What is decoded does not depend on the split.
+    let splits = vec![Split::Train; manifest.examples.len()];
+    feature_shape(resolved, &manifest, &splits)?;
+    let decoded = decode(&resolved.experiment, &manifest, &splits, OnError::Fail, cache);
+    if let Err(features::Error::Faults(faults)) = decoded {
         let known: BTreeSet<PathBuf> = problems.media.iter().map(|fault| fault.path.clone()).collect();
         let found = faults.into_iter().filter(|fault| !known.contains(&fault.path));
         problems.media.extend(found);
@@ -102,12 +105,32 @@ pub fn load_manifest_and_decode(resolved: &Resolved, cache: &Path) -> Result<Man
     Err(dataset::Error::Faulty(problems).into())
 }
 
-fn load(dataset: &DatasetSpec, cache: &Path) -> Result<Manifest, dataset::Error> {
+/// Whether the dataset's recordings are going to be read.
+#[derive(Clone, Copy)]
+enum Media {
+    Needed,
+    NotNeeded,
+}
+
+impl Media {
+    fn of(experiment: &Experiment) -> Self {
+        match experiment.features.reads_media() {
+            true => Self::Needed,
+            false => Self::NotNeeded,
+        }
+    }
+}
+
+fn load(dataset: &DatasetSpec, media: Media, cache: &Path) -> Result<Manifest, dataset::Error> {
     let stage = Stage::start("data");
-    let manifest = dataset.load(&LoadContext {
+    let context = LoadContext {
         cache,
         progress: &|done, total| stage.count("songs rendered", done, total),
-    })?;
+    };
+    let manifest = match media {
+        Media::Needed => dataset.load(&context)?,
+        Media::NotNeeded => dataset.load_annotations(&context)?,
+    };
     let groups: BTreeSet<&str> = manifest.examples.iter().map(|example| example.group.as_str()).collect();
     let examples = output::count(manifest.examples.len(), "example");
     let text = format!(
@@ -126,10 +149,15 @@ fn describe(task: &Task) -> String {
     }
 }
 
-fn fit_recipe(resolved: &Resolved, recipe: &Recipe, manifest: &Manifest) -> Result<Extractor, Failure> {
-    Extractor::new(recipe, manifest).map_err(|error| {
-        let hint = error.hint();
-        Failure::Mistakes(resolved.mistake("features", error.to_string(), hint))
+fn feature_shape(resolved: &Resolved, manifest: &Manifest, splits: &[Split]) -> Result<[usize; 3], Failure> {
+    let experiment = &resolved.experiment;
+    let on_error = experiment.dataset.on_error();
+    features::shape(&experiment.features, manifest, splits, on_error).map_err(|error| match error {
+        features::Error::DurationNeeded { .. } | features::Error::Settings(_) => {
+            let hint = error.hint();
+            Failure::Mistakes(resolved.mistake("features", error.to_string(), hint))
+        }
+        other => other.into(),
     })
 }
 
@@ -169,52 +197,80 @@ fn problem(manifest: &Manifest) -> (Problem, Labels) {
     }
 }
 
-/// Computes what the cache does not hold.
-pub fn extract_features(resolved: &Resolved, manifest: &Manifest, cache: &Path) -> Result<FeatureSet, Failure> {
+/// Computes what the cache does not hold. `splits` has one entry per example.
+pub fn extract_features(
+    resolved: &Resolved,
+    manifest: &Manifest,
+    splits: &[Split],
+    cache: &Path,
+) -> Result<FeatureSet, Failure> {
     let experiment = &resolved.experiment;
     let on_error = experiment.dataset.on_error();
-    let features = decode(&experiment.features, manifest, on_error, cache)?;
+    let features = decode(experiment, manifest, splits, on_error, cache)?;
     if !features.faults.is_empty() {
-        output::warning(&format!(
-            "{} cannot be used; {}:",
-            output::count(features.faults.len(), "audio file"),
-            match on_error {
-                OnError::Zeros => "their examples are kept as zeros",
-                OnError::Skip | OnError::Fail => "their examples are left out",
-            }
-        ));
-        for fault in features.faults.iter().take(FAULTS_SHOWN) {
-            output::note(&format!("  {fault}"));
-        }
-        if let more @ 1.. = features.faults.len().saturating_sub(FAULTS_SHOWN) {
-            output::note(&format!("  … and {more} more"));
-        }
+        let files = output::count(features.faults.len(), "file");
+        let how = match on_error {
+            OnError::Zeros => "kept as zeros",
+            OnError::Skip | OnError::Fail => "left out",
+        };
+        output::warning(&format!("{files} cannot be used; their examples are {how}:"));
+        list(&features.faults);
+    }
+    if !features.damaged.is_empty() {
+        let files = match features.damaged.len() {
+            1 => "1 file is".to_owned(),
+            several => format!("{several} files are"),
+        };
+        output::warning(&format!("{files} damaged in part; what can be decoded is used:"));
+        list(&features.damaged);
     }
     Ok(features)
 }
 
-/// How many files a warning lists before it only counts.
-const FAULTS_SHOWN: usize = 10;
+fn list(faults: &[Fault]) {
+    const SHOWN: usize = 10;
+    for fault in faults.iter().take(SHOWN) {
+        output::note(&format!("  {fault}"));
+    }
+    if let more @ 1.. = faults.len().saturating_sub(SHOWN) {
+        output::note(&format!("  … and {more} more"));
+    }
+}
 
 fn decode(
-    recipe: &Recipe,
+    experiment: &Experiment,
     manifest: &Manifest,
+    splits: &[Split],
     on_error: OnError,
     cache: &Path,
 ) -> Result<FeatureSet, features::Error> {
     let stage = Stage::start("features");
-    let features = extract(recipe, manifest, on_error, cache, &|progress| match progress {
+    let progress = |progress| match progress {
         Progress::Waiting => stage.line("", "waiting for another process that computes them"),
         Progress::Checking { done, total } => stage.count("files checked", done, total),
         Progress::Computing { done, total } => stage.count("files decoded", done, total),
-    })?;
-    let computed = features.computed;
-    let cached = features.stored().saturating_sub(computed);
-    stage.finish(&format!(
-        "{} per example, {computed} computed, {cached} from the cache",
-        crate::nn::shape_text(&features.shape())
-    ));
+    };
+    let features = features::load(&experiment.features, manifest, splits, on_error, cache, &progress)?;
+    let shape = crate::nn::shape_text(&features.shape());
+    stage.finish(&match experiment.features.reads_media() {
+        true => {
+            let cached = features.stored().saturating_sub(features.computed);
+            format!(
+                "{shape} per example, {} computed, {cached} from the cache",
+                features.computed
+            )
+        }
+        false => format!("{shape} per example, {} read where they lie", features.stored()),
+    });
     Ok(features)
+}
+
+/// Normalises with the figures of the training examples, where the recipe asks for it.
+pub fn normalize(experiment: &Experiment, features: &mut FeatureSet, train: &[usize]) -> Result<(), Failure> {
+    if experiment.features.normalize() == Normalize::TrainStatistics {
+        features.normalize_by(train)?;
+    }
+    Ok(())
 }
 
 /// What `on_error` had to deal with.
@@ -227,16 +283,17 @@ pub struct Unusable {
 
 impl Unusable {
     /// Files may be missing, which the corpus's loader finds, or damaged, which decoding finds; both find some files.
-    pub fn of(manifest: &Manifest, features: &FeatureSet) -> Self {
+    pub fn of(manifest: &Manifest, features: &FeatureSet, on_error: OnError) -> Self {
         let mut faults: BTreeMap<&Path, &Fault> = BTreeMap::new();
         for fault in manifest.faults.iter().chain(&features.faults) {
             faults.entry(&fault.path).or_insert(fault);
         }
-        let missing: BTreeSet<&Path> = manifest.faults.iter().map(|fault| fault.path.as_path()).collect();
-        let damaged = (manifest.examples.iter().map(|example| example.media.path()))
-            .filter(|path| faults.contains_key(path) && !missing.contains(path));
+        let not_in_manifest = match on_error {
+            OnError::Skip => manifest.faults.len(),
+            OnError::Fail | OnError::Zeros => 0,
+        };
         Self {
-            examples: manifest.faults.len() + damaged.count(),
+            examples: not_in_manifest + features.len() - features.stored(),
             faults: faults.into_values().cloned().collect(),
         }
     }

@@ -11,7 +11,7 @@ use super::pipeline::{self, Prepared, Sides, Unusable};
 use super::recording;
 use super::work::{Done, Work};
 use crate::config::{self, Resolved};
-use crate::features::{FeatureSet, Normalize, Recipe};
+use crate::features::FeatureSet;
 use crate::files;
 use crate::nn::Network;
 use crate::report::table::Comparison;
@@ -105,12 +105,9 @@ fn one(args: &Args, resolved: &Resolved) -> Result<Summary, Failure> {
     Database::open(&args.runs.runs)?;
     let device = device::open(experiment.train.device)?;
     let prepared = pipeline::prepare_and_decode(resolved, cache)?;
-    let mut features = pipeline::extract_features(resolved, &prepared.manifest, cache)?;
+    let mut features = pipeline::extract_features(resolved, &prepared.manifest, &prepared.splits, cache)?;
     let sides = Sides::of(&prepared.splits, &features)?;
-    let Recipe::Mel(recipe) = &experiment.features;
-    if recipe.normalize == Normalize::TrainStatistics {
-        features.normalize_by(&sides.train);
-    }
+    pipeline::normalize(experiment, &mut features, &sides.train)?;
     let (train, val, test) = (sides.train.len(), sides.val.len(), sides.test.len());
     output::item("split", &format!("{train} train, {val} val, {test} test"));
     let network = Network::new(&experiment.model, &prepared.plan, about.seed, &device)?;
@@ -144,7 +141,7 @@ fn one(args: &Args, resolved: &Resolved) -> Result<Summary, Failure> {
         experiment,
         prepared: &prepared,
         features: &features,
-        unusable: Unusable::of(&prepared.manifest, &features),
+        unusable: Unusable::of(&prepared.manifest, &features, experiment.dataset.on_error()),
         sides: &sides,
         network: &network,
         dir: &dir,

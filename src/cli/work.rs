@@ -68,13 +68,20 @@ impl Work<'_> {
             ));
         }
         let faults: Vec<String> = self.unusable.faults.iter().map(ToString::to_string).collect();
+        let damaged: Vec<String> = self.features.damaged.iter().map(ToString::to_string).collect();
+        if !damaged.is_empty() {
+            let files = output::count(damaged.len(), "file");
+            remarks.push(format!(
+                "{files} damaged in part, used as far as the sound can be decoded"
+            ));
+        }
         let sizes: Vec<(&str, usize)> = Split::ALL
             .iter()
             .map(|&split| (split.name(), self.sides.get(split).len()))
             .collect();
         self.recorder.event(
             "data",
-            serde_json::json!({ "splits": sizes, "unusable_examples": self.unusable.examples, "faults": faults, "remarks": remarks, "feature_shape": self.features.shape() }),
+            serde_json::json!({ "splits": sizes, "unusable_examples": self.unusable.examples, "faults": faults, "damaged": damaged, "remarks": remarks, "feature_shape": self.features.shape() }),
         );
 
         let (baselines, baseline_remarks) = self.baselines()?;
@@ -174,7 +181,7 @@ impl Work<'_> {
         let mut pooled: [Vec<Vec<f64>>; 3] = Default::default();
         for (split, rows) in Split::ALL.into_iter().zip(&mut pooled) {
             for &example in self.sides.get(split) {
-                self.features.read(example, &mut array);
+                self.features.read(example, &mut array)?;
                 rows.push(pool(&array, &self.features.shape())?);
             }
         }

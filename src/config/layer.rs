@@ -17,11 +17,13 @@ use super::reading::{Reading, Spot};
 use super::shape::Shape;
 
 /// What is stronger wins. Layers of one rank stand side by side: their order decides only who wins a key that both set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rank {
     Default,
     /// By the distance from the end of the chain: the file that extends nothing is 0.
     File(usize),
+    /// Stands directly under the layer that names it, whatever that one's rank.
+    Preset,
     Environment,
     CommandLine,
 }
@@ -66,6 +68,26 @@ impl Layer {
             content: Content::Tables(tables),
             text: None,
             spots: BTreeMap::new(),
+            broken_at: None,
+        }
+    }
+
+    /// The settings of the table at `path` that a preset stands for. All of them are written where its name is.
+    pub fn preset(name: &str, path: &KeyPath, table: Dict, named_at: Place) -> Self {
+        let mut spots = BTreeMap::new();
+        let spot = Spot {
+            key: named_at.span.clone(),
+            value: named_at.span.clone(),
+        };
+        for (key, value) in &table {
+            note_everywhere(value, path.key(key), &spot, &mut spots);
+        }
+        Self {
+            rank: Rank::Preset,
+            name: format!("preset `{name}`"),
+            content: Content::Tables(nested(path.steps(), Value::from(table))),
+            text: Some(named_at.text),
+            spots,
             broken_at: None,
         }
     }
@@ -196,6 +218,20 @@ impl Layer {
         })
     }
 
+    /// What it says at `path`, outside of arrays.
+    pub fn value(&self, path: &KeyPath) -> Option<&Value> {
+        let Content::Tables(tables) = &self.content else {
+            return None;
+        };
+        let (first, rest) = path.steps().split_first()?;
+        let Step::Key(first) = first else { return None };
+        rest.iter()
+            .try_fold(tables.get(first)?, |value, step| match (value, step) {
+                (Value::Dict(_, table), Step::Key(key)) => table.get(key),
+                _ => None,
+            })
+    }
+
     /// Whether `place` is in its text.
     pub fn holds(&self, place: &Place) -> bool {
         self.text.as_ref().is_some_and(|text| Arc::ptr_eq(text, &place.text))
@@ -265,6 +301,16 @@ impl Layer {
             _ => None,
         }
     }
+}
+
+/// Gives `spot` to `value` and to all that it holds.
+fn note_everywhere(value: &Value, path: KeyPath, spot: &Spot, spots: &mut BTreeMap<KeyPath, Spot>) {
+    if let Value::Dict(_, table) = value {
+        for (key, value) in table {
+            note_everywhere(value, path.key(key), spot, spots);
+        }
+    }
+    spots.insert(path, spot.clone());
 }
 
 /// No setting has more steps to it; far from what a stack can hold.

@@ -10,6 +10,7 @@ use super::layer::{Layer, Part};
 use super::merge::{self, Merged};
 use super::mistake::{Mistake, Mistakes};
 use super::path::KeyPath;
+use super::preset;
 use super::rules::{self, Parts};
 use super::schema;
 use super::shape::Shape;
@@ -125,6 +126,7 @@ pub fn load(request: &Request) -> Result<Resolved, Mistakes> {
         }
     }
 
+    let mut layers = preset::lay(layers);
     layers.insert(0, merge::defaults(request.source.default_name(), shape, &layers));
     let merged = Merged::of(layers, &mut mistakes);
     let mut found = check::check(shape, &merged.tree);

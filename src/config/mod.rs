@@ -5,7 +5,7 @@
 //! is wrong is told at once, with its place ([`Mistakes`]).
 //!
 //! The way of a setting: [`Source`] says which text; `layer` reads it and notes where each value stands; `extends` follows the
-//! chain of files; `merge` lays one over the other; `check` holds the result against its `shape`, which comes from the
+//! chain of files; `preset` adds the layers that names stand for; `merge` lays one over the other; `check` holds the result against its `shape`, which comes from the
 //! [`schema()`]; `rules` asks whether the settings make sense together.
 
 mod check;
@@ -17,6 +17,7 @@ mod merge;
 mod mistake;
 mod nearest;
 mod path;
+mod preset;
 mod reading;
 mod rules;
 mod schema;

@@ -76,7 +76,7 @@ pub(super) fn check(parts: &Parts) -> Vec<Finding> {
     }
     match &parts.features {
         Some(Recipe::Mel(recipe)) => check_mel(recipe, &mut found),
-        None => {}
+        Some(Recipe::Npy(_)) | None => {}
     }
     for (index, layer) in parts.model.iter().flat_map(|model| &model.layers).enumerate() {
         if let LayerSpec::Conv2d(conv) = layer {

@@ -13,15 +13,34 @@ pub struct LoadContext<'a> {
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
+/// Whether anybody is going to read the recordings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recordings {
+    Needed,
+    NotNeeded,
+}
+
 impl DatasetSpec {
     /// Reads the annotations and looks for the audio files. A synthetic corpus is rendered first where it is missing.
     ///
     /// # Errors
     /// Everything that is wrong with the corpus, found in one pass and reported together.
     pub fn load(&self, context: &LoadContext) -> Result<Manifest, Error> {
+        self.load_with(context, Recordings::Needed)
+    }
+
+    /// As [`Self::load`], for work that has its features from elsewhere: recordings may be missing.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the annotations.
+    pub fn load_annotations(&self, context: &LoadContext) -> Result<Manifest, Error> {
+        self.load_with(context, Recordings::NotNeeded)
+    }
+
+    fn load_with(&self, context: &LoadContext, recordings: Recordings) -> Result<Manifest, Error> {
         match self {
-            Self::Table(spec) => table::load(spec),
-            Self::DeamStatic(spec) => deam::load_static(spec),
+            Self::Table(spec) => table::load(spec, recordings),
+            Self::DeamStatic(spec) => deam::load_static(spec, recordings),
             Self::Synthetic(spec) => {
                 let root = synthetic::prepare(spec, context.cache, context.progress)?;
                 deam::load_synthetic(spec, root)
@@ -40,11 +59,22 @@ pub(super) fn check_root(root: &Path) -> Result<(), Error> {
     }
 }
 
-/// The end of every load: looks at the audio of `examples` and reports what is wrong with it together with `rows`.
+/// The end of every load: looks at the audio of `examples`, where it is needed, and reports what is wrong with it together with `rows`.
 /// The examples that stay, and the faults to record.
-pub(super) fn conclude(examples: Vec<Example>, rows: Vec<Fault>, on_error: OnError) -> Result<Inspected, Error> {
+pub(super) fn conclude(
+    examples: Vec<Example>,
+    rows: Vec<Fault>,
+    on_error: OnError,
+    recordings: Recordings,
+) -> Result<Inspected, Error> {
     let named = examples.len();
-    let inspected = audio_files::inspect(examples, on_error);
+    let inspected = match recordings {
+        Recordings::Needed => audio_files::inspect(examples, on_error),
+        Recordings::NotNeeded => Inspected {
+            examples,
+            faults: Vec::new(),
+        },
+    };
     let media_fails = on_error == OnError::Fail && !inspected.faults.is_empty();
     if !rows.is_empty() || media_fails {
         return Err(Box::new(Problems {

@@ -8,13 +8,13 @@ use std::collections::btree_map::Entry;
 
 use super::audio_files::Inspected;
 use super::csv_file::CsvFile;
-use super::load::{check_root, conclude, remark_on_faults};
+use super::load::{Recordings, check_root, conclude, remark_on_faults};
 use super::{Error, Example, Fault, Manifest, Media, SplitSpec, TableSpec, Target, Task};
 use columns::Columns;
 use row::{Draft, Truth};
 
 /// Reads the table that `spec` describes.
-pub(super) fn load(spec: &TableSpec) -> Result<Manifest, Error> {
+pub(super) fn load(spec: &TableSpec, recordings: Recordings) -> Result<Manifest, Error> {
     check_settings(spec)?;
     check_root(&spec.root)?;
     let file = CsvFile::read(&spec.root.join(&spec.file))?;
@@ -50,7 +50,7 @@ pub(super) fn load(spec: &TableSpec) -> Result<Manifest, Error> {
             source: draft.source,
         }
     });
-    let Inspected { examples, faults } = conclude(examples.collect(), problems, spec.on_error)?;
+    let Inspected { examples, faults } = conclude(examples.collect(), problems, spec.on_error, recordings)?;
 
     let mut remarks = Vec::new();
     remarks.extend(remark_on_faults(faults.len(), examples.len(), spec.on_error));

@@ -1,30 +1,26 @@
 //! From a manifest to a feature set: what the cache holds is used, the rest is computed on all cores.
+//!
+//! Memory does not grow with the corpus but for about 200 bytes an example (names, keys, places): the songs that are decoded
+//! at a time are bounded by [`ahead`], and records go to the file as they come.
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::content::{ContentHashes, Stamp};
+use super::content::{CHANGED, ContentHashes, Stamp};
 use super::extractor::Extractor;
-use super::feature_set::{FeatureSet, Row};
-use super::store::{self, Key, Store, Writer};
-use super::{Error, Recipe};
+use super::feature_set::{Arrays, FeatureSet, Row};
+use super::ordered::ordered;
+use super::store::{self, Key, Store};
+use super::timings::{Clocks, Stage};
+use super::writer::Writer;
+use super::{Error, MelRecipe, Normalize, Progress};
 use crate::audio::{ReadWindow, Scratch};
 use crate::dataset::{Fault, Manifest, Media, OnError};
 use crate::files;
-
-/// How far it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// Another process computes the same features.
-    Waiting,
-    /// Files looked at, of all.
-    Checking { done: usize, total: usize },
-    /// Files decoded, of those that the cache did not hold.
-    Computing { done: usize, total: usize },
-}
 
 /// All examples of one media file.
 struct Group<'a> {
@@ -43,95 +39,93 @@ struct Hashed<'a> {
 /// Features of every example of `manifest`. Files that fail are handled together, as `on_error` says: with
 /// [`OnError::Fail`] everything else is computed (and cached) first, then the error names them all.
 pub fn extract(
-    recipe: &Recipe,
+    recipe: &MelRecipe,
     manifest: &Manifest,
     on_error: OnError,
     cache: &Path,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<FeatureSet, Error> {
     let extractor = Extractor::new(recipe, manifest)?;
-    files::create_folder(cache)?;
-    let identity = extractor.identity();
+    let identity = serde_json::to_string(&extractor.identity()).unwrap_or_default();
+    let clocks = Clocks::default();
     let mut store = Store::open(cache, &identity, extractor.shape().iter().product())?;
 
     let hashes = ContentHashes::open(cache);
-    let (hashed, mut faults) = hash(&groups(manifest, &extractor), &hashes, progress);
+    let (hashed, mut faults) = hash(groups(manifest, &extractor), &hashes, &clocks, progress);
+    hashes.save();
     let keys: Vec<Key> = hashed.iter().flat_map(|hashed| hashed.keys.iter().copied()).collect();
     let mut computed = 0;
-    if store.verify(&keys).contains(&false) {
+    if !clocks.time(Stage::Verifying, || store.verify(&keys)) {
         let _lock = store.lock(|| progress(Progress::Waiting))?;
         store.refresh()?;
-        store.verify(&keys);
+        clocks.time(Stage::Verifying, || store.verify(&keys));
         let missing: Vec<&Hashed> = hashed
             .iter()
             .filter(|hashed| hashed.keys.iter().any(|key| store.row(key).is_none()))
             .collect();
-        let (count, failed) = compute(&extractor, &missing, &store, progress)?;
+        let work = Work {
+            extractor: &extractor,
+            store: &store,
+            clocks: &clocks,
+        };
+        let (count, failed) = work.compute(&missing, progress)?;
         computed = count;
         faults.extend(failed);
         store.refresh()?;
-        store.verify(&keys);
+        clocks.time(Stage::Verifying, || store.verify(&keys));
     }
-    hashes.save()?;
-    finish(
-        manifest, on_error, store, &extractor, &identity, &hashed, faults, computed,
-    )
+
+    let (rows, content) = place(manifest, on_error, &store, &hashed);
+    faults.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut damaged = damaged(&store, &hashed);
+    for faults in [&mut faults, &mut damaged] {
+        say_who_names_them(faults, manifest);
+    }
+    if on_error == OnError::Fail && !faults.is_empty() {
+        return Err(Error::Faults(faults));
+    }
+    super::some_are_left(&rows, &faults)?;
+    Ok(FeatureSet {
+        shape: extractor.shape(),
+        key: Store::name(&identity),
+        content,
+        rows,
+        damaged,
+        arrays: Arrays::Cache(store),
+        normalize: Normalize::None,
+        statistics: None,
+        faults,
+        computed,
+        timings: clocks.read(),
+    })
 }
 
-#[allow(clippy::too_many_arguments)] // the pieces of one struct
-fn finish(
-    manifest: &Manifest,
-    on_error: OnError,
-    store: Store,
-    extractor: &Extractor,
-    identity: &str,
-    hashed: &[Hashed],
-    mut faults: Vec<Fault>,
-    computed: usize,
-) -> Result<FeatureSet, Error> {
-    let mut rows = vec![
-        match on_error {
-            OnError::Zeros => Row::Zeros,
-            OnError::Fail | OnError::Skip => Row::Missing,
-        };
-        manifest.examples.len()
-    ];
-    let mut contents: Vec<Option<Key>> = vec![None; manifest.examples.len()];
+/// The row of each example, and the fingerprint of all.
+fn place(manifest: &Manifest, on_error: OnError, store: &Store, hashed: &[Hashed]) -> (Vec<Row>, String) {
+    let mut rows = vec![Row::without_array(on_error); manifest.examples.len()];
+    let mut contents: Vec<Key> = vec![Key::default(); manifest.examples.len()];
     for hashed in hashed {
         for (&example, key) in hashed.group.examples.iter().zip(&hashed.keys) {
             if let Some(row) = store.row(key) {
                 rows[example] = Row::Stored(row);
-                contents[example] = Some(*key);
+                contents[example] = *key;
             }
         }
     }
-    faults.sort_by(|a, b| a.path.cmp(&b.path));
-    say_who_names_them(&mut faults, manifest);
-    if on_error == OnError::Fail && !faults.is_empty() {
-        return Err(Error::Faults(faults));
-    }
-    if !rows.iter().any(|row| matches!(row, Row::Stored(_)))
-        && let Some(first) = faults.first()
-    {
-        return Err(Error::NothingLeft {
-            examples: rows.len(),
-            first: Box::new(first.clone()),
-        });
-    }
     let mut content = blake3::Hasher::new();
-    for key in contents {
-        content.update(&key.unwrap_or_default());
+    for key in &contents {
+        content.update(key);
     }
-    Ok(FeatureSet {
-        content: content.finalize().to_hex().to_string(),
-        shape: extractor.shape(),
-        key: Store::name(identity),
-        rows,
-        store,
-        statistics: None,
-        faults,
-        computed,
-    })
+    (rows, content.finalize().to_hex().to_string())
+}
+
+/// Files whose arrays are used although something in them was wrong.
+fn damaged(store: &Store, hashed: &[Hashed]) -> Vec<Fault> {
+    let of_file = |hashed: &Hashed| {
+        let note = hashed.keys.iter().find_map(|key| store.note(key))?;
+        Some(fault(hashed.group.path, note.to_owned()))
+    };
+    hashed.iter().filter_map(of_file).collect()
 }
 
 /// Adds the annotation file and line to what is wrong with a media file.
@@ -171,50 +165,41 @@ fn groups<'a>(manifest: &'a Manifest, extractor: &Extractor) -> Vec<Group<'a>> {
 }
 
 fn hash<'a>(
-    groups: &[Group<'a>],
+    groups: Vec<Group<'a>>,
     hashes: &ContentHashes,
+    clocks: &Clocks,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> (Vec<Hashed<'a>>, Vec<Fault>) {
-    let done = std::sync::atomic::AtomicUsize::new(0);
+    let done = AtomicUsize::new(0);
+    let total = groups.len();
     let results: Vec<_> = groups
         .par_iter()
         .map(|group| {
-            let result = hashes.hash(group.path);
+            let result = clocks.time(Stage::Hashing, || hashes.hash(group.path));
             progress(Progress::Checking {
-                done: done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1,
-                total: groups.len(),
+                done: done.fetch_add(1, Ordering::Relaxed) + 1,
+                total,
             });
             result
         })
         .collect();
-    let mut hashed = Vec::new();
+    let mut hashed = Vec::with_capacity(total);
     let mut faults = Vec::new();
-    for (group, result) in groups.iter().zip(results) {
+    for (group, result) in groups.into_iter().zip(results) {
         match result {
             Ok((stamp, content)) => hashed.push(Hashed {
-                group: Group {
-                    path: group.path,
-                    examples: group.examples.clone(),
-                    windows: group.windows.clone(),
-                },
-                stamp,
                 keys: group
                     .windows
                     .iter()
                     .map(|window| store::key(&content, window.start, window.duration))
                     .collect(),
+                stamp,
+                group,
             }),
-            Err(error) => faults.push(fault(group.path, describe(&error))),
+            Err(error) => faults.push(fault(group.path, super::describe(&error))),
         }
     }
     (hashed, faults)
-}
-
-fn describe(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "missing".into(),
-        _ => error.to_string(),
-    }
 }
 
 fn fault(path: &Path, what: String) -> Fault {
@@ -225,86 +210,99 @@ fn fault(path: &Path, what: String) -> Fault {
     }
 }
 
-type Arrays = Vec<(Key, Vec<f32>)>;
-
-/// Files that are decoded before their arrays are handed to the writer: enough to keep all cores busy, few enough to keep
-/// memory bounded whatever the corpus.
-fn chunk_len() -> usize {
+/// Files that may be decoded before the one that is written next: enough to keep all cores busy beside a long one, few
+/// enough to keep memory bounded whatever the corpus.
+fn ahead() -> usize {
     4 * rayon::current_num_threads()
 }
 
-/// Computes the arrays of `missing` and appends them in order, so that an interrupted extraction that goes on leaves the
-/// same bytes as one that was not. Writing runs beside computing.
-fn compute(
-    extractor: &Extractor,
-    missing: &[&Hashed],
-    store: &Store,
-    progress: &(dyn Fn(Progress) + Sync),
-) -> Result<(usize, Vec<Fault>), Error> {
-    let writer = store.writer()?;
-    let mut faults = Vec::new();
-    let done = std::sync::atomic::AtomicUsize::new(0);
-    let computed = std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel::<Arrays>(2 * chunk_len());
-        let writing = scope.spawn(move || write(writer, &receiver));
-        'chunks: for chunk in missing.chunks(chunk_len()) {
-            let results: Vec<Result<Arrays, Fault>> = chunk
-                .par_iter()
-                .map_init(Scratch::default, |scratch, hashed| {
-                    let arrays = one(extractor, scratch, hashed, store);
-                    progress(Progress::Computing {
-                        done: done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1,
-                        total: missing.len(),
-                    });
-                    arrays
-                })
-                .collect();
-            for result in results {
-                match result {
-                    Ok(arrays) => {
-                        if sender.send(arrays).is_err() {
-                            break 'chunks; // the writer failed and says why
-                        }
-                    }
-                    Err(fault) => faults.push(fault),
+/// Written data is synced, and so counts after a crash, at least this often.
+const SYNC_EVERY: Duration = Duration::from_secs(2);
+
+/// What a file gave.
+struct Computed {
+    arrays: Vec<(Key, Vec<f32>)>,
+    /// What was wrong with it though it could be used.
+    note: Option<String>,
+    /// What could not be used.
+    faults: Vec<Fault>,
+}
+
+struct Work<'a> {
+    extractor: &'a Extractor,
+    store: &'a Store,
+    clocks: &'a Clocks,
+}
+
+impl Work<'_> {
+    /// Computes the arrays of `missing` and appends them in order, so that an interrupted extraction that goes on leaves the
+    /// same bytes as one that was not. Writing runs beside computing.
+    fn compute(
+        &self,
+        missing: &[&Hashed],
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<(usize, Vec<Fault>), files::Error> {
+        let mut writer = self.store.writer()?;
+        let mut faults = Vec::new();
+        let mut written = 0;
+        let mut synced = Instant::now();
+        let done = AtomicUsize::new(0);
+        let work = |scratch: &mut Scratch, index: usize| {
+            let computed = self.one(scratch, missing[index]);
+            progress(Progress::Computing {
+                done: done.fetch_add(1, Ordering::Relaxed) + 1,
+                total: missing.len(),
+            });
+            computed
+        };
+        ordered(missing.len(), ahead(), Scratch::default, work, |computed: Computed| {
+            faults.extend(computed.faults);
+            self.clocks.time(Stage::Writing, || {
+                for (key, values) in &computed.arrays {
+                    writer.append(key, values, computed.note.as_deref())?;
+                    written += 1;
                 }
+                if synced.elapsed() >= SYNC_EVERY {
+                    writer.sync()?;
+                    synced = Instant::now();
+                }
+                Ok(())
+            })
+        })?;
+        self.clocks.time(Stage::Writing, || Writer::sync(&mut writer))?;
+        Ok((written, faults))
+    }
+
+    fn one(&self, scratch: &mut Scratch, hashed: &Hashed) -> Computed {
+        let path = hashed.group.path;
+        let nothing = |what: String| Computed {
+            arrays: Vec::new(),
+            note: None,
+            faults: vec![fault(path, what)],
+        };
+        let wanted: Vec<usize> = (0..hashed.keys.len())
+            .filter(|&index| self.store.row(&hashed.keys[index]).is_none())
+            .collect();
+        let windows: Vec<ReadWindow> = wanted.iter().map(|&index| hashed.group.windows[index]).collect();
+        let extracted = match self.extractor.extract(scratch, path, &windows, self.clocks) {
+            Ok(extracted) => extracted,
+            Err(error) => return nothing(error.reason()),
+        };
+        match Stamp::of(path) {
+            Ok(stamp) if stamp == hashed.stamp => {}
+            _ => return nothing(CHANGED.into()),
+        }
+        let mut computed = Computed {
+            arrays: Vec::with_capacity(wanted.len()),
+            note: (!extracted.faults.is_empty()).then(|| extracted.faults.join("; ")),
+            faults: Vec::new(),
+        };
+        for (index, array) in wanted.into_iter().zip(extracted.arrays) {
+            match array {
+                Ok(values) => computed.arrays.push((hashed.keys[index], values)),
+                Err(what) => computed.faults.push(fault(path, what)),
             }
         }
-        drop(sender);
-        writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })?;
-    Ok((computed, faults))
-}
-
-fn one(extractor: &Extractor, scratch: &mut Scratch, hashed: &Hashed, store: &Store) -> Result<Arrays, Fault> {
-    let path = hashed.group.path;
-    let wanted: Vec<usize> = (0..hashed.keys.len())
-        .filter(|&index| store.row(&hashed.keys[index]).is_none())
-        .collect();
-    let windows: Vec<ReadWindow> = wanted.iter().map(|&index| hashed.group.windows[index]).collect();
-    let arrays = extractor
-        .extract(scratch, path, &windows)
-        .map_err(|error| fault(path, error.reason()))?;
-    match Stamp::of(path) {
-        Ok(stamp) if stamp == hashed.stamp => {}
-        _ => return Err(fault(path, "the file changed while it was read; run again".into())),
+        computed
     }
-    Ok(wanted.iter().map(|&index| hashed.keys[index]).zip(arrays).collect())
-}
-
-fn write(mut writer: Writer, receiver: &mpsc::Receiver<Arrays>) -> Result<usize, files::Error> {
-    let mut written = 0;
-    let mut synced = std::time::Instant::now();
-    for arrays in receiver {
-        for (key, values) in &arrays {
-            writer.append(key, values)?;
-            written += 1;
-        }
-        if synced.elapsed().as_secs() >= 2 {
-            writer.sync()?;
-            synced = std::time::Instant::now();
-        }
-    }
-    writer.sync()?;
-    Ok(written)
 }

@@ -1,10 +1,13 @@
 //! One example's sound to one array.
 
+use serde::{Deserialize, Serialize};
+
 use crate::audio::{self, MelExtractor, ReadWindow, Scratch};
 use crate::dataset::{Manifest, Media, Window};
 
-use super::Error;
-use super::recipe::{MelRecipe, Normalize, Recipe};
+use super::recipe::{MelRecipe, Normalize};
+use super::timings::{Clocks, Stage};
+use super::{Error, normalize};
 
 /// Changes whenever the numbers change for unchanged settings; part of every cache key.
 pub const VERSION: u32 = 1;
@@ -17,9 +20,19 @@ pub struct Extractor {
     frames: usize,
 }
 
+/// What decides the values of a feature set, as its `recipe.json` has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    pub version: u32,
+    pub mel: MelRecipe,
+    pub length: Length,
+    pub shape: [usize; 3],
+}
+
 /// How many samples of each example are used.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Length {
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Length {
     /// Cut or zero-padded to this many samples.
     Exact(usize),
     /// Cut at this many samples, not padded: missing columns are added as zeros afterwards (`features.frames`).
@@ -28,8 +41,7 @@ enum Length {
 
 impl Extractor {
     /// Checks the recipe against the windows of the manifest.
-    pub fn new(recipe: &Recipe, manifest: &Manifest) -> Result<Self, Error> {
-        let Recipe::Mel(recipe) = recipe;
+    pub fn new(recipe: &MelRecipe, manifest: &Manifest) -> Result<Self, Error> {
         let mel = MelExtractor::new(&recipe.spectrogram()).map_err(Error::Settings)?;
         let samples = |seconds: f64| (seconds * f64::from(recipe.sample_rate)).round() as usize;
         let length = match (recipe.frames, recipe.duration) {
@@ -54,15 +66,20 @@ impl Extractor {
         [1, self.recipe.n_mels, self.frames]
     }
 
-    /// The settings that decide the values, as text for the cache's key. Normalisation with the training split's figures
-    /// happens after the cache, so it is not part of it.
-    pub fn identity(&self) -> String {
+    /// What decides the values, for the cache's key. Normalisation with the training split's figures happens after the cache,
+    /// and it does not matter which preset the settings came from.
+    pub fn identity(&self) -> Identity {
         let mut recipe = self.recipe.clone();
+        recipe.preset = None;
         if recipe.normalize == Normalize::TrainStatistics {
             recipe.normalize = Normalize::None;
         }
-        serde_json::json!({ "version": VERSION, "mel": recipe, "length": format!("{:?}", self.length), "shape": self.shape() })
-            .to_string()
+        Identity {
+            version: VERSION,
+            mel: recipe,
+            length: self.length,
+            shape: self.shape(),
+        }
     }
 
     /// The stretch of the file that an example with this window needs.
@@ -82,19 +99,30 @@ impl Extractor {
         }
     }
 
-    /// The arrays of several windows of one file, in their order.
+    /// The arrays of several windows of one file, in their order; for a window that holds nothing, what is wrong with it.
     pub fn extract(
         &self,
         scratch: &mut Scratch,
         path: &std::path::Path,
         windows: &[ReadWindow],
-    ) -> Result<Vec<Vec<f32>>, audio::Error> {
-        let loaded = audio::load_windows(path, windows, self.recipe.sample_rate, self.recipe.resampler)?;
-        loaded
-            .windows
-            .into_iter()
-            .map(|samples| self.array(scratch, samples))
-            .collect()
+        clocks: &Clocks,
+    ) -> Result<Extracted, audio::Error> {
+        let loaded = clocks.time(Stage::Decoding, || {
+            audio::load_windows(path, windows, self.recipe.sample_rate, self.recipe.resampler)
+        })?;
+        let arrays = clocks.time(Stage::Spectrograms, || {
+            let arrays = windows.iter().zip(loaded.windows).map(|(window, samples)| {
+                if samples.is_empty() {
+                    return Err(format!("it ends before {} s, where a clip begins", window.start));
+                }
+                self.array(scratch, samples).map_err(|error| error.reason())
+            });
+            arrays.collect()
+        });
+        Ok(Extracted {
+            arrays,
+            faults: loaded.faults,
+        })
     }
 
     fn array(&self, scratch: &mut Scratch, mut samples: Vec<f32>) -> Result<Vec<f32>, audio::Error> {
@@ -107,17 +135,25 @@ impl Extractor {
         let columns = self.mel.frames(samples.len());
         let mut values = vec![0.0; rows * columns];
         self.mel.extract(scratch, &samples, &mut values)?;
-        normalize(&mut values, self.recipe.normalize);
+        normalize::each(&mut values, self.recipe.normalize);
         if columns == self.frames {
             return Ok(values);
         }
         let mut fitted = vec![0.0; rows * self.frames];
         let kept = columns.min(self.frames);
-        for (fitted, row) in fitted.chunks_mut(self.frames).zip(values.chunks(columns.max(1))) {
+        for (fitted, row) in fitted.chunks_mut(self.frames.max(1)).zip(values.chunks(columns.max(1))) {
             fitted[..kept].copy_from_slice(&row[..kept]);
         }
         Ok(fitted)
     }
+}
+
+/// What a file gave.
+pub struct Extracted {
+    /// One per window.
+    pub arrays: Vec<Result<Vec<f32>, String>>,
+    /// What was wrong with the parts that were read and could be used all the same.
+    pub faults: Vec<String>,
 }
 
 /// The duration that all windows have.
@@ -141,56 +177,4 @@ fn common_duration(manifest: &Manifest) -> Result<f64, Error> {
         shortest: text(shortest),
         longest: text(longest),
     })
-}
-
-fn normalize(values: &mut [f32], how: Normalize) {
-    match how {
-        Normalize::None | Normalize::TrainStatistics => {}
-        Normalize::Standard => {
-            let count = values.len() as f64;
-            let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
-            let variance = values
-                .iter()
-                .map(|&value| (f64::from(value) - mean).powi(2))
-                .sum::<f64>()
-                / count;
-            scale(values, mean, variance.sqrt());
-        }
-        Normalize::MinMax => {
-            let low = values.iter().copied().fold(f32::INFINITY, f32::min);
-            let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            scale(values, f64::from(low), f64::from(high) - f64::from(low));
-        }
-    }
-}
-
-/// (value − offset) / width; zeros where the width vanishes (silence).
-fn scale(values: &mut [f32], offset: f64, width: f64) {
-    for value in values {
-        *value = if width > 0.0 {
-            ((f64::from(*value) - offset) / width) as f32
-        } else {
-            0.0
-        };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn normalisation_of_values_and_of_silence() {
-        let mut values = [1.0, 2.0, 3.0, 6.0];
-        normalize(&mut values, Normalize::MinMax);
-        assert_eq!(values, [0.0, 0.2, 0.4, 1.0]);
-        normalize(&mut values, Normalize::Standard);
-        assert!(values.iter().sum::<f32>().abs() < 1e-6);
-        assert!((values.iter().map(|value| value * value).sum::<f32>() / 4.0 - 1.0).abs() < 1e-6);
-        for how in [Normalize::MinMax, Normalize::Standard] {
-            let mut silence = [-80.0; 3];
-            normalize(&mut silence, how);
-            assert_eq!(silence, [0.0; 3]);
-        }
-    }
 }

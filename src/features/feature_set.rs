@@ -1,20 +1,37 @@
 //! The arrays of a dataset's examples, as training reads them.
 
+use super::npy::NpyFiles;
 use super::store::Store;
-use crate::dataset::Fault;
+use super::timings::Timings;
+use super::{Error, Normalize, normalize};
+use crate::dataset::{Fault, OnError};
 
-/// One array per example of a manifest, read from the cache's mapped file.
+pub use super::normalize::Statistics;
+
+/// One array per example of a manifest. Arrays are read from disk when they are asked for; none is kept.
 pub struct FeatureSet {
     pub(super) shape: [usize; 3],
     pub(super) key: String,
     pub(super) content: String,
     pub(super) rows: Vec<Row>,
-    pub(super) store: Store,
+    pub(super) arrays: Arrays,
+    /// Applied to each array as it is read.
+    pub(super) normalize: Normalize,
     pub(super) statistics: Option<Statistics>,
     /// Files that could not be read; the examples behind them are [`Row::Missing`] or [`Row::Zeros`].
     pub faults: Vec<Fault>,
+    /// Files that are damaged in part, and whose sound is used.
+    pub damaged: Vec<Fault>,
     /// Examples that were computed just now; the others came from the cache.
     pub computed: usize,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Where the arrays are.
+pub(super) enum Arrays {
+    Cache(Store),
+    Npy(NpyFiles),
 }
 
 /// Where an example's array is.
@@ -27,11 +44,14 @@ pub enum Row {
     Missing,
 }
 
-/// Mean and standard deviation per channel and row (mel band), over examples and frames.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Statistics {
-    pub mean: Vec<f32>,
-    pub deviation: Vec<f32>,
+impl Row {
+    /// Of an example that has no array.
+    pub(super) fn without_array(on_error: OnError) -> Self {
+        match on_error {
+            OnError::Zeros => Self::Zeros,
+            OnError::Fail | OnError::Skip => Self::Missing,
+        }
+    }
 }
 
 impl FeatureSet {
@@ -55,7 +75,7 @@ impl FeatureSet {
         self.rows.is_empty()
     }
 
-    /// Examples whose array is in the cache: all but those whose file cannot be used.
+    /// Examples that have an array of their own: all but those whose file cannot be used.
     pub fn stored(&self) -> usize {
         self.rows.iter().filter(|row| matches!(row, Row::Stored(_))).count()
     }
@@ -65,7 +85,7 @@ impl FeatureSet {
         &self.key
     }
 
-    /// A fingerprint of the sound behind all examples: equal files and windows give equal text, wherever they lie.
+    /// A fingerprint of the content behind all examples: equal files and windows give equal text, wherever they lie.
     pub fn content(&self) -> &str {
         &self.content
     }
@@ -75,26 +95,32 @@ impl FeatureSet {
         self.rows.get(example).is_some_and(|&row| row != Row::Missing)
     }
 
-    /// Copies the array of an example into `out` (of [`Self::array_len`] floats), normalised where statistics are set.
-    pub fn read(&self, example: usize, out: &mut [f32]) {
-        match self.rows.get(example) {
-            Some(&Row::Stored(row)) => self.store.read(row, out),
-            _ => {
-                out.fill(0.0);
-                return;
-            }
+    /// Copies the array of an example into `out` (of [`Self::array_len`] floats), normalised where statistics are set. An
+    /// example without an array gives zeros.
+    ///
+    /// # Errors
+    /// The file cannot be read any more, or is not the one that was opened.
+    pub fn read(&self, example: usize, out: &mut [f32]) -> Result<(), Error> {
+        if self.read_plain(example, out)?
+            && let Some(statistics) = &self.statistics
+        {
+            statistics.apply(out, self.shape[2]);
         }
-        if let Some(statistics) = &self.statistics {
-            let frames = self.shape[2].max(1);
-            for (row, (&mean, &deviation)) in out
-                .chunks_mut(frames)
-                .zip(statistics.mean.iter().zip(&statistics.deviation))
-            {
-                for value in row {
-                    *value = (*value - mean) / deviation;
-                }
-            }
+        Ok(())
+    }
+
+    /// As [`Self::read`], before statistics are applied. Whether the example has an array of its own.
+    fn read_plain(&self, example: usize, out: &mut [f32]) -> Result<bool, Error> {
+        let Some(&Row::Stored(row)) = self.rows.get(example) else {
+            out.fill(0.0);
+            return Ok(false);
+        };
+        match &self.arrays {
+            Arrays::Cache(store) => store.read(row, out)?,
+            Arrays::Npy(files) => files.read(row, out)?,
         }
+        normalize::each(out, self.normalize);
+        Ok(true)
     }
 
     /// The figures that arrays are normalised with, where `features.normalize` asks for the training split's.
@@ -102,39 +128,16 @@ impl FeatureSet {
         self.statistics.as_ref()
     }
 
-    /// From now on arrays are normalised with the mean and deviation of each row over `examples` (a constant row is only
-    /// shifted).
-    pub fn normalize_by(&mut self, examples: &[usize]) {
+    /// From now on arrays are normalised with the mean and deviation of each row over `examples`, those without an array of
+    /// their own apart (a constant row is only shifted).
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn normalize_by(&mut self, examples: &[usize]) -> Result<(), Error> {
         self.statistics = None;
         let rows = self.shape[0] * self.shape[1];
-        let frames = self.shape[2].max(1);
-        let mut array = vec![0.0f32; self.array_len()];
-        let mut sums = vec![(0.0f64, 0.0f64); rows];
-        let count = (examples.len() * frames).max(1) as f64;
-        for &example in examples {
-            self.read(example, &mut array);
-            for (sum, row) in sums.iter_mut().zip(array.chunks(frames)) {
-                sum.0 += row.iter().map(|&value| f64::from(value)).sum::<f64>();
-            }
-        }
-        for sum in &mut sums {
-            sum.0 /= count;
-        }
-        for &example in examples {
-            self.read(example, &mut array);
-            for (sum, row) in sums.iter_mut().zip(array.chunks(frames)) {
-                sum.1 += row.iter().map(|&value| (f64::from(value) - sum.0).powi(2)).sum::<f64>();
-            }
-        }
-        self.statistics = Some(Statistics {
-            mean: sums.iter().map(|sum| sum.0 as f32).collect(),
-            deviation: sums
-                .iter()
-                .map(|sum| match (sum.1 / count).sqrt() as f32 {
-                    deviation if deviation > 0.0 => deviation,
-                    _ => 1.0,
-                })
-                .collect(),
-        });
+        let read = |example: usize, array: &mut [f32]| self.read_plain(example, array);
+        self.statistics = Some(Statistics::of(examples, rows, self.shape[2], read)?);
+        Ok(())
     }
 }

@@ -1,8 +1,12 @@
 //! The `[features]` table of an experiment file.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::layout::Layout;
+use super::preset::Preset;
 use crate::audio;
 
 /// How an example becomes an array. `kind` decides which keys there are.
@@ -10,6 +14,25 @@ use crate::audio;
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Recipe {
     Mel(MelRecipe),
+    Npy(NpyRecipe),
+}
+
+impl Recipe {
+    /// What is done to the values before the network sees them.
+    pub fn normalize(&self) -> Normalize {
+        match self {
+            Self::Mel(recipe) => recipe.normalize,
+            Self::Npy(recipe) => recipe.normalize,
+        }
+    }
+
+    /// Whether the dataset's own recordings are read.
+    pub fn reads_media(&self) -> bool {
+        match self {
+            Self::Mel(_) => true,
+            Self::Npy(_) => false,
+        }
+    }
 }
 
 impl Default for Recipe {
@@ -22,6 +45,9 @@ impl Default for Recipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MelRecipe {
+    /// The recipe to begin with; the keys beside it change it. Naming another preset than a weaker layer does begins the
+    /// table anew.
+    pub preset: Option<Preset>,
     /// What the sound is resampled to, in Hz.
     #[schemars(range(min = 1000, max = 192000))]
     pub sample_rate: u32,
@@ -67,6 +93,7 @@ pub struct MelRecipe {
 impl Default for MelRecipe {
     fn default() -> Self {
         Self {
+            preset: None,
             sample_rate: 22_050,
             duration: None,
             resampler: audio::Resampler::default(),
@@ -109,6 +136,20 @@ impl MelRecipe {
             scale: self.scale.clone(),
         }
     }
+}
+
+/// Arrays that another tool computed, as `.npy` files (float32 or float64, little-endian, C order). They are read where they
+/// lie, a batch at a time; the recordings themselves need not be there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NpyRecipe {
+    /// The folder that the files are in.
+    pub folder: PathBuf,
+    /// Which files there are, and which example each row belongs to.
+    pub layout: Layout,
+    /// Applied to the arrays as they are read.
+    #[serde(default)]
+    pub normalize: Normalize,
 }
 
 /// What is done to the values of an array before the network sees them.

@@ -5,20 +5,25 @@
 //! * `recipe.json` – the settings behind the key, for people.
 //! * `data.f32` – records of one size, little-endian floats, only ever appended.
 //! * `index` – a line a record: its key, its row in `data.f32` and its checksum; only ever appended.
+//! * `notes` – a line (JSON) for each record of a file that was damaged in part: its key, and what was wrong.
 //! * `lock` – held by the one process that writes.
+//! * `in-use` – held by all that read; see [`super::usage`].
 //!
 //! A record's line is written after its data was synced. So after a crash at any point every complete line of `index` names
 //! data that is there; a torn last line and data behind the last line are overwritten by the next writer. A record whose
-//! checksum does not fit is not used: it is computed again and appended, and the later line wins.
+//! checksum does not fit is not used: it is computed again and appended, and the later line wins. No row with data
+//! that a line names is ever written again, so whoever has verified a record can go on reading it while others append.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
 use rayon::prelude::*;
 
+use super::read_at;
+use super::usage::InUse;
+use super::writer::Writer;
 use crate::files;
 
 /// A record's key: what the array was computed from.
@@ -29,6 +34,8 @@ pub type Key = [u8; 16];
 struct Entry {
     row: u64,
     checksum: Key,
+    /// Whether this process has read it and found that it fits.
+    verified: bool,
 }
 
 /// The records of one recipe.
@@ -36,10 +43,12 @@ pub struct Store {
     folder: PathBuf,
     record: usize,
     entries: HashMap<Key, Entry>,
-    map: Option<Mmap>,
+    notes: HashMap<Key, String>,
+    data: Option<File>,
+    _in_use: InUse,
 }
 
-fn digest(bytes: &[u8]) -> Key {
+pub(super) fn digest(bytes: &[u8]) -> Key {
     let mut key = [0; 16];
     key.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
     key
@@ -58,7 +67,7 @@ pub fn key(content: &str, start: f64, duration: Option<f64>) -> Key {
     )
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -73,6 +82,47 @@ fn unhex(text: &str) -> Option<Key> {
     Some(key)
 }
 
+/// The folder of all feature sets in a cache.
+pub fn sets_folder(cache: &Path) -> PathBuf {
+    cache.join("features")
+}
+
+/// The name of the file with the settings.
+pub(super) const RECIPE: &str = "recipe.json";
+/// The name of the file with the records.
+pub(super) const DATA: &str = "data.f32";
+/// The name of the file with a line a record.
+pub(super) const INDEX: &str = "index";
+
+/// One line of the index.
+struct Line {
+    key: Key,
+    row: u64,
+    checksum: Key,
+}
+
+/// The complete lines of an index; what is no line of ours is left out.
+fn lines(index: &[u8]) -> impl Iterator<Item = Line> + '_ {
+    let complete = index.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+    index[..complete].split(|&byte| byte == b'\n').filter_map(|line| {
+        let mut fields = std::str::from_utf8(line).ok()?.split(' ');
+        let line = Line {
+            key: unhex(fields.next()?)?,
+            row: fields.next()?.parse().ok()?,
+            checksum: unhex(fields.next()?)?,
+        };
+        fields.next().is_none().then_some(line)
+    })
+}
+
+/// How many records an index names.
+pub(super) fn count(index: &[u8]) -> usize {
+    lines(index)
+        .map(|line| line.key)
+        .collect::<std::collections::HashSet<_>>()
+        .len()
+}
+
 impl Store {
     /// The folder's name for a recipe.
     pub fn name(identity: &str) -> String {
@@ -81,9 +131,11 @@ impl Store {
 
     /// Opens (or begins) the store for arrays of `record` floats.
     pub fn open(cache: &Path, identity: &str, record: usize) -> Result<Self, files::Error> {
-        let folder = cache.join("features").join(Self::name(identity));
-        files::create_folder(&folder)?;
-        let description = folder.join("recipe.json");
+        let sets = sets_folder(cache);
+        let name = Self::name(identity);
+        let in_use = InUse::begin(&sets, &name)?;
+        let folder = sets.join(name);
+        let description = folder.join(RECIPE);
         if !description.exists() {
             files::write_whole(&description, identity.as_bytes())?;
         }
@@ -91,80 +143,94 @@ impl Store {
             folder,
             record,
             entries: HashMap::new(),
-            map: None,
+            notes: HashMap::new(),
+            data: None,
+            _in_use: in_use,
         };
         store.refresh()?;
         Ok(store)
     }
 
-    fn data_path(&self) -> PathBuf {
-        self.folder.join("data.f32")
+    pub(super) fn data_path(&self) -> PathBuf {
+        self.folder.join(DATA)
     }
 
-    fn index_path(&self) -> PathBuf {
-        self.folder.join("index")
+    pub(super) fn index_path(&self) -> PathBuf {
+        self.folder.join(INDEX)
+    }
+
+    fn notes_path(&self) -> PathBuf {
+        self.folder.join("notes")
     }
 
     fn record_bytes(&self) -> u64 {
         self.record as u64 * 4
     }
 
-    /// Reads the index and maps the data as they are now.
-    #[allow(unsafe_code)]
+    /// Reads the index and opens the data as they are now. What was verified stays so.
     pub fn refresh(&mut self) -> Result<(), files::Error> {
-        self.map = None;
-        self.entries.clear();
+        let before = std::mem::take(&mut self.entries);
+        self.data = None;
         let path = self.data_path();
-        let Ok(file) = File::open(&path) else { return Ok(()) };
-        let bytes = file.metadata().map_err(files::Error::at("read", &path))?.len();
-        if bytes > 0 {
-            // SAFETY: the file is only ever appended to while a store is open (by the holder of `lock`), and records are
-            // read only where the index says so, within the length at the time of mapping. If somebody truncates the file
-            // from outside the program is stopped by the system, as with any mapped file.
-            let map = unsafe { Mmap::map(&file) }.map_err(files::Error::at("map", &path))?;
-            self.map = Some(map);
-        }
+        let Ok(data) = File::open(&path) else { return Ok(()) };
+        let bytes = data.metadata().map_err(files::Error::at("read", &path))?.len();
+        self.data = Some(data);
         let index = std::fs::read(self.index_path()).unwrap_or_default();
-        for line in String::from_utf8_lossy(&index).split_inclusive('\n') {
-            let Some(line) = line.strip_suffix('\n') else { break };
-            let mut fields = line.split(' ');
-            let (Some(key), Some(row), Some(checksum), None) = (
-                fields.next().and_then(unhex),
-                fields.next().and_then(|row| row.parse::<u64>().ok()),
-                fields.next().and_then(unhex),
-                fields.next(),
-            ) else {
-                continue;
-            };
-            let inside = row
+        for Line { key, row, checksum } in lines(&index) {
+            let end = row
                 .checked_add(1)
-                .and_then(|rows| rows.checked_mul(self.record_bytes()))
-                .is_some_and(|end| end <= bytes);
-            if inside {
-                self.entries.insert(key, Entry { row, checksum });
+                .and_then(|rows| rows.checked_mul(self.record_bytes()));
+            if end.is_none_or(|end| end > bytes) {
+                continue;
             }
+            let known = before
+                .get(&key)
+                .filter(|old| old.row == row && old.checksum == checksum);
+            let verified = known.is_some_and(|old| old.verified);
+            self.entries.insert(
+                key,
+                Entry {
+                    row,
+                    checksum,
+                    verified,
+                },
+            );
         }
+        let notes = std::fs::read_to_string(self.notes_path()).unwrap_or_default();
+        let parsed = notes.lines().filter_map(|line| {
+            let (key, note) = serde_json::from_str::<(String, String)>(line).ok()?;
+            Some((unhex(&key)?, note))
+        });
+        self.notes = parsed.collect();
         Ok(())
     }
 
-    /// Which of the keys have a sound record; damaged ones are forgotten.
-    pub fn verify(&mut self, keys: &[Key]) -> Vec<bool> {
+    /// Whether all of the keys have a sound record; damaged ones are forgotten.
+    pub fn verify(&mut self, keys: &[Key]) -> bool {
         let sound: Vec<bool> = keys
             .par_iter()
-            .map(|key| {
-                let entry = self.entries.get(key);
-                entry.is_some_and(|entry| {
-                    self.bytes(entry.row)
-                        .is_some_and(|bytes| digest(bytes) == entry.checksum)
-                })
-            })
+            .map_init(
+                || vec![0.0; self.record],
+                |buffer, key| {
+                    self.entries
+                        .get(key)
+                        .is_some_and(|entry| entry.verified || self.fits(entry, buffer))
+                },
+            )
             .collect();
-        for (key, sound) in keys.iter().zip(&sound) {
-            if !sound {
-                self.entries.remove(key);
+        for (key, &sound) in keys.iter().zip(&sound) {
+            match self.entries.get_mut(key) {
+                Some(entry) if sound => entry.verified = true,
+                _ => {
+                    self.entries.remove(key);
+                }
             }
         }
-        sound
+        !sound.contains(&false)
+    }
+
+    fn fits(&self, entry: &Entry, buffer: &mut [f32]) -> bool {
+        self.read(entry.row, buffer).is_ok() && checksum(buffer) == entry.checksum
     }
 
     /// The row of a record.
@@ -172,117 +238,59 @@ impl Store {
         self.entries.get(key).map(|entry| entry.row)
     }
 
-    fn bytes(&self, row: u64) -> Option<&[u8]> {
-        let start = usize::try_from(row.checked_mul(self.record_bytes())?).ok()?;
-        self.map.as_ref()?.get(start..start.checked_add(self.record * 4)?)
+    /// What was wrong with the file behind a record.
+    pub fn note(&self, key: &Key) -> Option<&str> {
+        self.notes.get(key).map(String::as_str)
     }
 
     /// The floats of a row.
-    pub fn read(&self, row: u64, out: &mut [f32]) {
-        let Some(bytes) = self.bytes(row) else {
-            out.fill(0.0);
-            return;
-        };
-        for (out, bytes) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
-            *out = f32::from_le_bytes(*bytes);
+    pub fn read(&self, row: u64, out: &mut [f32]) -> Result<(), files::Error> {
+        let path = self.data_path();
+        match &self.data {
+            Some(data) => read_at::floats(data, row.saturating_mul(self.record_bytes()), out),
+            None => Err(ErrorKind::NotFound.into()),
         }
+        .map_err(files::Error::at("read", &path))
     }
 
     /// The lock of the one writer. Waits while another process holds it, after calling `waiting`.
     pub fn lock(&self, waiting: impl FnOnce()) -> Result<File, files::Error> {
         let path = self.folder.join("lock");
         let file = files::open_in_place(&path)?;
-        if file.try_lock().is_err() {
-            waiting();
-            file.lock().map_err(files::Error::at("lock", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                waiting();
+                file.lock().map_err(files::Error::at("lock", &path))?;
+            }
+            Err(TryLockError::Error(error)) => return Err(files::Error::at("lock", &path)(error)),
         }
         Ok(file)
     }
 
     /// For the holder of the lock: a writer that appends behind the last indexed record.
     pub fn writer(&self) -> Result<Writer, files::Error> {
-        let index_path = self.index_path();
-        let mut index = files::open_in_place(&index_path)?;
-        let mut old = Vec::new();
-        index
-            .read_to_end(&mut old)
-            .map_err(files::Error::at("read", &index_path))?;
-        let complete = old.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-        index
-            .set_len(complete as u64)
-            .and_then(|()| index.seek(SeekFrom::End(0)))
-            .map_err(files::Error::at("write", &index_path))?;
-        let data_path = self.data_path();
-        let mut data = files::open_in_place(&data_path)?;
-        let bytes = data.metadata().map_err(files::Error::at("read", &data_path))?.len();
-        // Behind every record that a line names, be it damaged or not, so that rows never change.
-        let named = String::from_utf8_lossy(&old[..complete])
-            .lines()
-            .filter_map(|line| line.split(' ').nth(1)?.parse::<u64>().ok())
-            .max()
-            .map_or(0, |row| row + 1);
-        let next = named.min(bytes.div_ceil(self.record_bytes().max(1)));
-        data.seek(SeekFrom::Start(next * self.record_bytes()))
-            .map_err(files::Error::at("write", &data_path))?;
-        Ok(Writer {
-            data,
-            data_path,
-            index,
-            index_path,
-            next,
-            pending: String::new(),
-            pending_bytes: 0,
-        })
+        Writer::open(
+            self.data_path(),
+            self.index_path(),
+            self.notes_path(),
+            self.record_bytes(),
+        )
     }
 }
 
-/// Appends records.
-pub struct Writer {
-    data: File,
-    data_path: PathBuf,
-    index: File,
-    index_path: PathBuf,
-    next: u64,
-    pending: String,
-    pending_bytes: usize,
-}
-
-/// Data that is written before it is synced and named in the index.
-const SYNC_EVERY: usize = 64 << 20;
-
-impl Writer {
-    /// Appends one record. It counts once [`Self::sync`] has returned.
-    pub fn append(&mut self, key: &Key, values: &[f32]) -> Result<(), files::Error> {
+/// The checksum of a record, of its bytes as they lie on disk.
+pub(super) fn checksum(values: &[f32]) -> Key {
+    if cfg!(target_endian = "big") {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.data
-            .write_all(&bytes)
-            .map_err(files::Error::at("write", &self.data_path))?;
-        self.pending
-            .push_str(&format!("{} {} {}\n", hex(key), self.next, hex(&digest(&bytes))));
-        self.next += 1;
-        self.pending_bytes += bytes.len();
-        if self.pending_bytes >= SYNC_EVERY {
-            self.sync()?;
-        }
-        Ok(())
+        return digest(&bytes);
     }
+    digest(bytemuck::cast_slice(values))
+}
 
-    /// Makes everything that was appended count.
-    pub fn sync(&mut self) -> Result<(), files::Error> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        self.data
-            .sync_data()
-            .map_err(files::Error::at("write", &self.data_path))?;
-        self.index
-            .write_all(self.pending.as_bytes())
-            .and_then(|()| self.index.sync_data())
-            .map_err(files::Error::at("write", &self.index_path))?;
-        self.pending.clear();
-        self.pending_bytes = 0;
-        Ok(())
-    }
+/// The largest row that a line of the index names, be the record sound or not.
+pub(super) fn last_row(index: &[u8]) -> Option<u64> {
+    lines(index).map(|line| line.row).max()
 }
 
 #[cfg(test)]
@@ -298,7 +306,7 @@ mod tests {
         let mut writer = store.writer().unwrap();
         for &value in values {
             writer
-                .append(&key(&value.to_string(), 0.0, None), &record(value))
+                .append(&key(&value.to_string(), 0.0, None), &record(value), None)
                 .unwrap();
         }
         writer.sync().unwrap();
@@ -309,7 +317,7 @@ mod tests {
         let key = key(&value.to_string(), 0.0, None);
         store.verify(&[key]);
         let mut out = vec![0.0; 3];
-        store.read(store.row(&key)?, &mut out);
+        store.read(store.row(&key)?, &mut out).unwrap();
         Some(out)
     }
 

@@ -99,7 +99,7 @@ fn batch(data: Data, examples: &[usize], device: &Device) -> Result<Batch> {
     let [channels, rows, frames] = data.features.shape();
     let mut inputs = vec![0.0f32; examples.len() * data.features.array_len()];
     for (&example, out) in examples.iter().zip(inputs.chunks_mut(data.features.array_len().max(1))) {
-        data.features.read(example, out);
+        data.features.read(example, out).map_err(candle_core::Error::wrap)?;
     }
     let targets = match data.labels.select(data.problem, examples) {
         Labels::Values(values) => Tensor::from_vec(values, (examples.len(), data.problem.width()), device)?,

@@ -9,7 +9,7 @@ mod song_level;
 use std::path::PathBuf;
 
 use super::audio_files::Inspected;
-use super::load::{check_root, conclude, remark_on_faults};
+use super::load::{Recordings, check_root, conclude, remark_on_faults};
 use super::{
     DeamScale, DeamStaticSpec, DeamTarget, Error, Example, Manifest, Media, OnError, SyntheticSpec, Target, Task,
     Window,
@@ -17,8 +17,8 @@ use super::{
 use layout::AudioFolder;
 
 /// `kind = "deam-static"`.
-pub(super) fn load_static(spec: &DeamStaticSpec) -> Result<Manifest, Error> {
-    let mut manifest = load_songs(spec)?;
+pub(super) fn load_static(spec: &DeamStaticSpec, recordings: Recordings) -> Result<Manifest, Error> {
+    let mut manifest = load_songs(spec, recordings)?;
     if manifest.annotation_files.len() == 1 {
         manifest.remarks.push(
             "only one file of song-level annotations was found; DEAM has two (songs 1 to 2000, and 2001 to 2058)"
@@ -30,16 +30,17 @@ pub(super) fn load_static(spec: &DeamStaticSpec) -> Result<Manifest, Error> {
 
 /// `kind = "synthetic"`: the rendered corpus at `root`.
 pub(super) fn load_synthetic(spec: &SyntheticSpec, root: PathBuf) -> Result<Manifest, Error> {
-    load_songs(&DeamStaticSpec {
+    let spec = DeamStaticSpec {
         root,
         targets: spec.targets.clone(),
         scale: spec.scale,
         split: spec.split.clone(),
         on_error: OnError::Fail,
-    })
+    };
+    load_songs(&spec, Recordings::Needed)
 }
 
-fn load_songs(spec: &DeamStaticSpec) -> Result<Manifest, Error> {
+fn load_songs(spec: &DeamStaticSpec, recordings: Recordings) -> Result<Manifest, Error> {
     check_targets(&spec.targets)?;
     check_root(&spec.root)?;
     let (songs, annotation_files, problems) = song_level::read(&layout::song_level_files(&spec.root)?)?;
@@ -67,7 +68,7 @@ fn load_songs(spec: &DeamStaticSpec) -> Result<Manifest, Error> {
             id,
         }
     });
-    let Inspected { examples, faults } = conclude(examples.collect(), problems, spec.on_error)?;
+    let Inspected { examples, faults } = conclude(examples.collect(), problems, spec.on_error, recordings)?;
     let mut remarks = vec![remark_on_scale(spec.scale).to_owned()];
     remarks.extend(remark_on_faults(faults.len(), examples.len(), spec.on_error));
     Ok(Manifest {
