@@ -570,7 +570,8 @@ Error:
    ·     ╰── kind = "deam-static" needs `root`
  2 │ kind = "deam-static"
    ╰────
-  help: `root` is a string: The folder that holds `annotations/` and `MEMD_audio/`.
+  help: `root` is a string: The folder that holds `annotations/` and `MEMD_audio/` (or
+        `DEAM_Annotations/` and `DEAM_audio/`).
 
 Error:
   × missing key `layers` in `model`

@@ -397,6 +397,5 @@ fn emodb_is_read_whole_and_split_by_speaker() {
     speakers.dedup();
     assert_eq!(speakers.len(), 7, "{speakers:?}");
     let of = |side| speakers.iter().filter(|it| it.0 == side).count();
-    assert_eq!(Split::ALL.map(of), [5, 1, 1]);
-    assert_eq!(speakers.last().unwrap().1, "03");
+    assert_eq!(Split::ALL.map(of), [4, 1, 2]);
 }
