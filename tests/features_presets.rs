@@ -134,7 +134,10 @@ fn mistakes_beside_a_preset_keep_their_places() {
 
 #[test]
 fn it_is_known_where_a_setting_of_a_preset_was_written() {
-    let case = Case::new("origin").file("a.toml", "extends = \"b.toml\"\n[features]\npreset = \"meld-128\"\nfmin = 5.0");
+    let case = Case::new("origin").file(
+        "a.toml",
+        "extends = \"b.toml\"\n[features]\npreset = \"meld-128\"\nfmin = 5.0",
+    );
     let case = case.file("b.toml", &sound());
     let resolved = case.load_file("a.toml").unwrap();
     let line = |path: &str| resolved.origin(path).map(|origin| (origin.file, origin.line));
@@ -147,7 +150,12 @@ fn it_is_known_where_a_setting_of_a_preset_was_written() {
 fn a_record_holds_the_resolved_values() {
     let case = Case::new("record").file("a.toml", &with("preset = \"meld-128\"\nn_mels = 40"));
     let settings = flatten(&case.load().unwrap().experiment);
-    let value = |key: &str| settings.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+    let value = |key: &str| {
+        settings
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+    };
     assert_eq!(value("features.preset"), Some("meld-128"));
     assert_eq!(value("features.n_mels"), Some("40"));
     assert_eq!(value("features.sample_rate"), Some("16000"));
@@ -192,5 +200,8 @@ proptest! {
 
 #[test]
 fn per_example_normalisation_is_said_by_the_recipe() {
-    assert_eq!(Recipe::Mel(Preset::Music2emotion.recipe()).normalize(), Normalize::Standard);
+    assert_eq!(
+        Recipe::Mel(Preset::Music2emotion.recipe()).normalize(),
+        Normalize::Standard
+    );
 }
