@@ -19,7 +19,7 @@ pub fn list(cache: &Path, json: bool) -> Result<(), Failure> {
         output::note(&format!("no features in `{}`", cache.display()));
         return Ok(());
     }
-    let mut table = output::table(&["key", "recipe", "shape", "examples", "size", "last used"], 3..5);
+    let mut table = output::table(&["key", "recipe", "shape", "examples", "size", "last used"], 3..5, 1);
     for set in &sets {
         table.add_row([
             shown(&set.key).to_owned(),

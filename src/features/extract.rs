@@ -1,7 +1,7 @@
 //! From a manifest to a feature set: what the cache holds is used, the rest is computed on all cores.
 //!
 //! Memory does not grow with the corpus but for about 200 bytes an example (names, keys, places): the songs that are decoded
-//! at a time are bounded by [`ahead`], and records go to the file as they come.
+//! at a time are bounded by `ahead`, and records go to the file as they come.
 
 use std::collections::HashMap;
 use std::path::Path;
