@@ -270,7 +270,7 @@ error: cannot create the folder `reg.toml`: File exists (os error 17)
 "#);
     assert!(!lab.path("cache").exists());
     assert_snapshot!(lab.complaint(2, &["run", "reg.toml", "--cache", "reg.toml/cache"]), @r#"
-error: cannot create the folder `reg.toml/cache`: Not a directory (os error 20)
+error: cannot create the folder `reg.toml/cache/features`: Not a directory (os error 20)
  help: a file is where a folder should be: name another folder
 "#);
     assert_snapshot!(lab.complaint(2, &["ls", "--runs", "reg.toml"]), @r#"
