@@ -1,5 +1,8 @@
 //! Other tools' layouts: what is written is what is read, by us and by NumPy, and what does not fit is named.
-#![allow(clippy::disallowed_methods, reason = "a test reads the environment and writes files of its own")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads the environment and writes files of its own"
+)]
 
 mod features_support;
 
@@ -53,7 +56,12 @@ fn what_is_exported_is_read_back_value_for_value() {
             ),
             _ => assert_eq!(
                 names,
-                ["X_audio_test.npy", "X_audio_train.npy", "X_audio_val.npy", "examples.csv"]
+                [
+                    "X_audio_test.npy",
+                    "X_audio_train.npy",
+                    "X_audio_val.npy",
+                    "examples.csv"
+                ]
             ),
         }
         // The recordings are not needed any more.
@@ -62,7 +70,10 @@ fn what_is_exported_is_read_back_value_for_value() {
         let read = corpus.features("cache").unwrap();
         assert_eq!((read.shape(), read.len()), (mel.shape(), 6));
         for example in 0..6 {
-            assert!(array(&read, example) == array(&mel, example), "{layout}, example {example}");
+            assert!(
+                array(&read, example) == array(&mel, example),
+                "{layout}, example {example}"
+            );
         }
     }
 }
@@ -93,7 +104,9 @@ fn a_run_trains_from_the_arrays_as_from_the_recordings() {
     let corpus = clips();
     corpus.experiment(COLUMNS, &format!("{MEL}\nnormalize = \"train-statistics\""));
     let run = |name: &str| {
-        let output = corpus.command("run", "cache", &["experiment.toml", "--json", "--runs", name]).output();
+        let output = corpus
+            .command("run", "cache", &["experiment.toml", "--json", "--runs", name])
+            .output();
         json(&output.unwrap())["results"].clone()
     };
     let of_recordings = run("runs-mel");
@@ -102,7 +115,10 @@ fn a_run_trains_from_the_arrays_as_from_the_recordings() {
     // What was exported is what the network saw.
     corpus.experiment(COLUMNS, &npy("song-seg"));
     assert_eq!(run("runs-npy"), of_recordings);
-    let check = corpus.command("check", "cache", &["experiment.toml", "--json"]).output().unwrap();
+    let check = corpus
+        .command("check", "cache", &["experiment.toml", "--json"])
+        .output()
+        .unwrap();
     assert_eq!(json(&check)["feature_shape"], serde_json::json!([1, 32, 32]));
 }
 
@@ -131,10 +147,20 @@ fn arrays_that_do_not_fit_the_dataset_are_refused() {
     let corpus = clips();
     corpus.experiment(COLUMNS, &npy_at(&corpus, "meld-arrays"));
     let file = |split: &str| corpus.path(&format!("out/X_audio_{split}.npy"));
-    assert!(error(&corpus).contains("X_audio_train.npy` cannot be used: missing"), "{}", error(&corpus));
+    assert!(
+        error(&corpus).contains("X_audio_train.npy` cannot be used: missing"),
+        "{}",
+        error(&corpus)
+    );
     let sound = || {
         for (split, count) in [("train", 3), ("val", 1), ("test", 2)] {
-            write_npy(&file(split), "<f4", "False", &format!("({count}, 8, 9, 1)"), count * 8 * 9 * 4);
+            write_npy(
+                &file(split),
+                "<f4",
+                "False",
+                &format!("({count}, 8, 9, 1)"),
+                count * 8 * 9 * 4,
+            );
         }
     };
     sound();
@@ -143,8 +169,18 @@ fn arrays_that_do_not_fit_the_dataset_are_refused() {
         ("<f2", "False", "(3, 8, 9, 1)", "\"<f2\"; expected float32 or float64"),
         (">f4", "False", "(3, 8, 9, 1)", "\">f4\""),
         ("<f4", "True", "(3, 8, 9, 1)", "Fortran order"),
-        ("<f4", "False", "(2, 8, 9, 1)", "(2, 8, 9, 1): 2 arrays, but the split `train` has 3 examples"),
-        ("<f4", "False", "(3, 8, 9, 2)", "its shape is (3, 8, 9, 2); expected (examples, mels, frames, 1)"),
+        (
+            "<f4",
+            "False",
+            "(2, 8, 9, 1)",
+            "(2, 8, 9, 1): 2 arrays, but the split `train` has 3 examples",
+        ),
+        (
+            "<f4",
+            "False",
+            "(3, 8, 9, 2)",
+            "its shape is (3, 8, 9, 2); expected (examples, mels, frames, 1)",
+        ),
         ("<f4", "False", "(3, 8, 7, 1)", "arrays of shape (8, 9)"),
         ("<f4", "False", "(3, 0, 9, 1)", "no values in it"),
         ("<f4", "False", "(3, 80, 90, 1)", "cut short"),
@@ -167,14 +203,24 @@ fn files_of_single_clips_are_handled_as_on_error_says() {
     std::fs::remove_file(corpus.path("out/song_003_seg_1.npy")).unwrap();
     corpus.experiment(COLUMNS, &npy_at(&corpus, "song-seg"));
     let said = error(&corpus);
-    assert!(said.contains("song_000_seg_0.npy: it is not a .npy file") && said.contains("seg_1.npy: missing"), "{said}");
-    corpus.experiment(&format!("{COLUMNS}\non_error = \"zeros\""), &npy_at(&corpus, "song-seg"));
+    assert!(
+        said.contains("song_000_seg_0.npy: it is not a .npy file") && said.contains("seg_1.npy: missing"),
+        "{said}"
+    );
+    corpus.experiment(
+        &format!("{COLUMNS}\non_error = \"zeros\""),
+        &npy_at(&corpus, "song-seg"),
+    );
     let features = corpus.features("cache").unwrap();
     assert_eq!((features.stored(), features.faults.len()), (4, 2));
     assert!(array(&features, 5).iter().all(|&value| value == 0.0));
     // A clip more than the dataset has.
     write_npy(&corpus.path("out/song_002_seg_1.npy"), "<f4", "False", "(32, 32)", 4096);
-    assert!(error(&corpus).contains("`002` has 1 clips in the dataset, but there is"), "{}", error(&corpus));
+    assert!(
+        error(&corpus).contains("`002` has 1 clips in the dataset, but there is"),
+        "{}",
+        error(&corpus)
+    );
 }
 
 #[test]
@@ -195,7 +241,11 @@ fn a_wrong_layout_and_old_files_are_told() {
     let run = |arguments: &[&str]| corpus.command("features", "cache", arguments).output().unwrap();
     let wrong = run(&["experiment.toml", "--export", "song", "out"]);
     assert_eq!(wrong.status.code(), Some(2));
-    assert!(stderr(&wrong).contains("layouts: song-seg, meld-arrays"), "{}", stderr(&wrong));
+    assert!(
+        stderr(&wrong).contains("layouts: song-seg, meld-arrays"),
+        "{}",
+        stderr(&wrong)
+    );
     write_npy(&corpus.path("out/song_9_seg_0.npy"), "<f4", "False", "(1, 1)", 4);
     let warned = run(&["experiment.toml", "--export", "song-seg", "out"]);
     assert!(stderr(&warned).contains("1 other .npy file"), "{}", stderr(&warned));
