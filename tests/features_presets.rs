@@ -122,14 +122,64 @@ fn stronger_layers_change_a_preset_and_another_preset_begins_anew() {
 #[test]
 fn mistakes_beside_a_preset_keep_their_places() {
     let text = with("preset = \"deam-dynamic\"\nn_mells = 64\nhop_length = 0");
-    insta::assert_snapshot!(Case::new("keys").file("a.toml", &text).rendered());
+    insta::assert_snapshot!(Case::new("keys").file("a.toml", &text).rendered(), @r#"
+      × 2 mistakes in the experiment
+
+    Error:
+      × unknown key `n_mells`
+        ╭─[keys/a.toml:29:1]
+     28 │ preset = "deam-dynamic"
+     29 │ n_mells = 64
+        · ───┬───
+        ·    ╰── not a key of `features` with kind = "mel"
+     30 │ hop_length = 0
+        ╰────
+      help: did you mean `n_mels`?
+
+    Error:
+      × `features.hop_length` must be between 1 and 65536, not 0
+        ╭─[keys/a.toml:30:14]
+     29 │ n_mells = 64
+     30 │ hop_length = 0
+        ·              ┬
+        ·              ╰── out of range
+        ╰────
+    "#);
     let text = with("preset = \"deam-dynamics\"");
-    insta::assert_snapshot!(Case::new("name").file("a.toml", &text).rendered());
+    insta::assert_snapshot!(Case::new("name").file("a.toml", &text).rendered(), @r#"
+      × unknown value "deam-dynamics" of `features.preset`
+        ╭─[name/a.toml:28:10]
+     27 │ [features]
+     28 │ preset = "deam-dynamics"
+        ·          ───────┬───────
+        ·                 ╰── expected "deam-dynamic", "music2emotion" or "meld-128"
+        ╰────
+      help: did you mean "deam-dynamic"?
+    "#);
     // What the preset says is shown where its name is.
     let text = with("preset = \"deam-dynamic\"\nfmin = 9000.0");
-    insta::assert_snapshot!(Case::new("together").file("a.toml", &text).rendered());
+    insta::assert_snapshot!(Case::new("together").file("a.toml", &text).rendered(), @r#"
+      × no frequencies between 9000 and 8000 Hz
+        ╭─[together/a.toml:28:10]
+     27 │ [features]
+     28 │ preset = "deam-dynamic"
+        ·          ───────┬──────
+        ·                 ╰── must be above `features.fmin`, which is 9000
+     29 │ fmin = 9000.0
+        ╰────
+    "#);
     let text = with("kind = \"npy\"\npreset = \"deam-dynamic\"\nfolder = \"x\"\nlayout = \"song-seg\"");
-    insta::assert_snapshot!(Case::new("kind").file("a.toml", &text).rendered());
+    insta::assert_snapshot!(Case::new("kind").file("a.toml", &text).rendered(), @r#"
+      × unknown key `preset`
+        ╭─[kind/a.toml:29:1]
+     28 │ kind = "npy"
+     29 │ preset = "deam-dynamic"
+        · ───┬──
+        ·    ╰── not a key of `features` with kind = "npy"
+     30 │ folder = "x"
+        ╰────
+      help: `preset` belongs to kind = "mel"
+    "#);
 }
 
 #[test]
