@@ -10,7 +10,8 @@ use crate::nn::{PlannedLayer, shape_text};
 
 /// Check an experiment and print its plan, without doing any work.
 ///
-/// Shows the examples of each split, the shape of the features, a table of the layers, and what the cache will hold.
+/// Shows the examples of each split, the shape of the features, a table of the layers (with the floating-point operations
+/// that one example takes), and what the cache will hold.
 /// A synthetic corpus is rendered when it is not there yet.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -121,11 +122,7 @@ fn text(plan: &Plan) -> String {
         lines.extend(plan.faults.iter().take(10).map(|fault| format!("         {fault}")));
     }
     lines.push(String::new());
-    let mut table = output::table(
-        &["layer", "settings", "output", "parameters", "FLOPs per example"],
-        3..5,
-        1,
-    );
+    let mut table = output::table(&["layer", "settings", "output", "parameters", "FLOPs"], 3..5, 1);
     table.add_row([
         "input".into(),
         String::new(),
