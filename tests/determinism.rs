@@ -66,12 +66,9 @@ fn a_regression_is_the_same_again_on_two_threads_and_with_a_damaged_or_deleted_c
     assert_eq!(first, second);
 
     // A flipped bit in one array, and a file that ends too early.
-    let store = std::fs::read_dir(lab.path("cache/features"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap();
-    let data = store.path().join("data.f32");
+    let sets = std::fs::read_dir(lab.path("cache/features")).unwrap();
+    let mut sets = sets.map(|set| set.unwrap().path()).filter(|path| path.is_dir());
+    let data = sets.next().unwrap().join("data.f32");
     let mut bytes = std::fs::read(&data).unwrap();
     bytes[5] ^= 64;
     bytes.truncate(bytes.len() - 10);

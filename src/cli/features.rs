@@ -13,7 +13,7 @@ use crate::features::timings::Timings;
 use crate::features::{FeatureSet, Layout};
 use crate::nn::shape_text;
 
-/// Extract the features of an experiment into the cache, write them for other tools, or look after the cache.
+/// Extract features into the cache, write them for other tools, tidy the cache.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A name in experiments/, or the path of an experiment file.
