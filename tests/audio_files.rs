@@ -472,29 +472,90 @@ fn encoded_files_have_the_length_that_was_encoded() {
     }
 }
 
-#[test]
-fn surround_aac_is_read_by_ffmpeg() {
-    let folder = tempfile::tempdir().unwrap();
-    let tone = [
-        "-f",
-        "lavfi",
-        "-i",
-        "sine=frequency=440:duration=1:sample_rate=48000",
-        "-ac",
-        "6",
-        "-c:a",
-        "aac",
-    ];
-    let Some(path) = ffmpeg(&folder, "surround.mp4", &tone) else {
+/// Compares what is decoded here with what ffmpeg makes of the same file, rounded to 16 bits as librosa gets it: no sample may
+/// differ by more than `steps` of the 16 bits.
+fn as_by_ffmpeg(folder: &TempDir, path: &Path, steps: f32) {
+    let Some(wav) = ffmpeg(
+        folder,
+        "decoded.wav",
+        &["-i", path.to_str().unwrap(), "-c:a", "pcm_s16le"],
+    ) else {
         return;
     };
-    let loaded = whole(&path).unwrap();
-    assert_eq!((loaded.channels, loaded.source_rate), (6, 48_000));
-    assert!(loaded.windows[0].len() >= 44_100 && loaded.faults.is_empty());
+    let (here, there) = (load(path).unwrap(), load(&wav).unwrap());
+    assert_eq!(here.sample_rate, there.sample_rate);
+    assert!(here.samples.len().abs_diff(there.samples.len()) <= 2048, "{path:?}");
+    assert!(there.samples.iter().any(|sample| sample.abs() > 0.05));
+    let differences = here.samples.iter().zip(&there.samples).map(|(a, b)| (a - b).abs());
+    let largest = differences.fold(0.0, f32::max);
+    assert!(largest <= steps / 32_768.0, "{path:?}: {largest}");
+}
+
+#[test]
+fn surround_aac_is_read_without_ffmpeg() {
+    let folder = tempfile::tempdir().unwrap();
+    let six = "sine=330[a];sine=440[b];sine=550[c];sine=60[d];sine=660[e];anoisesrc=a=0.2[f];\
+               [a][b][c][d][e][f]join=inputs=6:channel_layout=5.1";
+    let sound = ["-f", "lavfi", "-i", six, "-t", "1.5", "-ar", "48000"];
+    for (name, codec) in [("surround.mp4", "aac"), ("surround.aac", "aac")] {
+        let Some(path) = ffmpeg(&folder, name, &[&sound[..], &["-c:a", codec, "-b:a", "384k"]].concat()) else {
+            return;
+        };
+        let loaded = whole(&path).unwrap();
+        assert_eq!((loaded.channels, loaded.source_rate), (6, 48_000));
+        assert_eq!(loaded.faults, Vec::<String>::new());
+        // A half may be rounded either way.
+        as_by_ffmpeg(&folder, &path, 1.0);
+    }
+}
+
+#[test]
+fn he_aac_that_does_not_say_so_has_its_whole_spectrum() {
+    let folder = tempfile::tempdir().unwrap();
+    let side = |seed: u32| -> Vec<f32> {
+        let mut noise = seed;
+        let sample = |index: u32| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            0.3 * (index as f32 * 0.05).sin() + 0.3 * (noise as f32 / u32::MAX as f32 - 0.5)
+        };
+        (0..66_150).map(sample).collect()
+    };
+    let options = syom::EncodeOptions::adts().with_bitrate_bps(48_000);
+    for (name, options) in [
+        ("v1.aac", options.clone().with_he(true)),
+        ("v2.aac", options.with_he_v2(true).with_bitrate_bps(32_000)),
+    ] {
+        let bytes = syom::encode_with(&[side(1), side(2)], 44_100, &options).unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let loaded = whole(&path).unwrap();
+        assert_eq!((loaded.channels, loaded.source_rate), (2, 44_100), "{name}");
+        // The high half of the spectrum is made of the low one and noise; decoders differ in its details.
+        as_by_ffmpeg(&folder, &path, 64.0);
+    }
+}
+
+#[test]
+fn huge_samples_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.wav");
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 48_000,
+        bits_per_sample: 32,
+        sample_format: hound::SampleFormat::Float,
+    };
+    let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+    for index in 0..10_000 {
+        writer
+            .write_sample(if index == 4_800 { 1e30_f32 } else { 0.1 })
+            .unwrap();
+    }
+    writer.finalize().unwrap();
+    let error = whole(&path).unwrap_err();
     assert!(
-        loaded.windows[0][2_000..40_000]
-            .iter()
-            .any(|sample| sample.abs() > 0.01)
+        matches!(error, Error::NotFinite { seconds, .. } if (seconds - 0.1).abs() < 1e-6),
+        "{error}"
     );
 }
 

@@ -1,11 +1,13 @@
 """A corpus of encoded sound for tests and timings, made by ffmpeg: any number of files, the same for the same arguments.
 
-    python scripts/reference/make_audio_corpus.py OUT [--songs 60] [--clips 100] [--wavs 20] [--no-bad] [--jobs 2]
+    python scripts/reference/make_audio_corpus.py OUT [--songs 60] [--clips 100] [--wavs 1000] [--no-bad] [--jobs 2]
 
 OUT/songs/N.mp3    45 s of stereo: CBR of 128 to 320 kbit/s and VBR in turn; every fifth with ID3 tags and a cover picture, every
                    seventh mono, every ninth at 48 kHz, every eleventh without a LAME header
 OUT/clips/N.mp4    2 to 8 s of video (H.264 where ffmpeg has it) with AAC: stereo, every fourth with 5.1 channels
 OUT/wavs/N.wav     2 to 5 s, 16 kHz, mono, 16 bit
+OUT/odd.csv        songs of variable bit rate without a header: libsndfile, which librosa reads them with, guesses their length
+                   and loses seconds of sound
 OUT/bad/           what a corpus may hold by accident; bad.csv says of each file what it is and whether it has sound
 OUT/songs.csv, song_clips.csv (six clips of 5 s from 15 s on), clips.csv, wavs.csv: tables for `[dataset] kind = "table"`, with
 random targets.
@@ -22,6 +24,7 @@ import struct
 import subprocess
 
 SONG_SECONDS = 45
+CODINGS = [["-b:a", "128k"], ["-b:a", "192k"], ["-q:a", "2"], ["-b:a", "320k"], ["-q:a", "5"], ["-b:a", "256k"]]
 EMOTIONS = ["anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"]
 
 
@@ -62,7 +65,7 @@ def song(path, number):
     channels = 1 if number % 7 == 6 else 2
     arguments = music(number, SONG_SECONDS, rate, channels)
     codec = ["-c:a", "libmp3lame"]
-    codec += [["-b:a", "128k"], ["-b:a", "192k"], ["-q:a", "2"], ["-b:a", "320k"], ["-q:a", "5"], ["-b:a", "256k"]][number % 6]
+    codec += CODINGS[number % 6]
     tags = ["-map", "0:a", "-metadata", f"title=Song {number}", "-metadata", "artist=Nobody", "-id3v2_version", "3"]
     if number % 5 == 4:
         arguments += ["-i", path.parent.parent / "cover.jpg"]
@@ -154,6 +157,7 @@ def tables(out, songs, clips, wavs):
             writer.writerow(columns)
             writer.writerows(rows)
 
+    table("odd.csv", ["file"], ([f"songs/{n}.mp3"] for n in range(songs) if n % 11 == 10 and CODINGS[n % 6][0] == "-q:a"))
     table("songs.csv", ["file", "valence", "arousal"], ([f"songs/{n}.mp3", *va()] for n in range(songs)))
     table("song_clips.csv", ["file", "start", "end", "valence", "arousal"],
           ([f"songs/{n}.mp3", 15 + 5 * j, 20 + 5 * j, *va()] for n in range(songs) for j in range(6)))
@@ -166,7 +170,7 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--songs", type=int, default=60)
     parser.add_argument("--clips", type=int, default=100)
-    parser.add_argument("--wavs", type=int, default=20)
+    parser.add_argument("--wavs", type=int, default=1000)
     parser.add_argument("--no-bad", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()

@@ -33,7 +33,6 @@ pub(super) struct Decoder {
     /// Packets whose result is thrown away, because the decoder has not seen what came before.
     warming: u64,
     skipped: bool,
-    mp3_mode: Option<u8>,
     block: Vec<f32>,
     planes: Vec<Vec<f32>>,
     decoded: u64,
@@ -57,7 +56,6 @@ impl Decoder {
             opened,
             warming: 0,
             skipped: false,
-            mp3_mode: None,
             block: Vec::new(),
             planes: Vec::new(),
             decoded: 0,
@@ -173,7 +171,11 @@ impl Decoder {
     fn next_packet(&mut self) -> Result<Option<Packet>, Error> {
         let (mut errors, mut foreign) = (0, 0);
         loop {
-            match self.opened.reader.next_packet() {
+            let next = match self.opened.read_ahead.pop_front() {
+                Some(packet) => Ok(Some(packet)),
+                None => self.opened.reader.next_packet(),
+            };
+            match next {
                 Ok(Some(packet)) if packet.track_id == self.opened.track.id => return Ok(Some(packet)),
                 Ok(Some(_)) => foreign += 1,
                 Ok(None) => return Ok(None),
@@ -260,7 +262,6 @@ impl Decoder {
             self.skipped = false;
             self.warming = self.opened.habits.warm_up.unwrap_or(0);
         }
-        self.follow_mp3_mode(packet);
         let warming = self.warming > 0;
         self.warming = self.warming.saturating_sub(1);
         let rate = self.opened.rate;
@@ -287,21 +288,6 @@ impl Decoder {
         self.block.resize(self.block.len() + silence, 0.0);
         Ok(())
     }
-
-    /// An MP3 decoder refuses to go from stereo to mono or back: it is then replaced.
-    fn follow_mp3_mode(&mut self, packet: &Packet) {
-        if self.opened.parameters.codec != CODEC_ID_MP3 {
-            return;
-        }
-        let Some(mode) = packet.data.get(3).map(|byte| u8::from(byte >> 6 == 3)) else {
-            return;
-        };
-        if self.mp3_mode.replace(mode).is_some_and(|before| before != mode)
-            && let Some(decoder) = self.opened.fresh_decoder()
-        {
-            self.opened.decoder = decoder;
-        }
-    }
 }
 
 /// Appends the mean of all channels to `block`.
@@ -322,7 +308,8 @@ fn mix(buffer: &GenericAudioBufferRef<'_>, rounding: Rounding, planes: &mut Vec<
 fn mean(planes: &[&[f32]], rounding: Rounding, block: &mut Vec<f32>) {
     let round = |sample: f32| match rounding {
         Rounding::None => sample,
-        Rounding::Sixteen => (sample * 32_768.0).round_ties_even().clamp(-32_768.0, 32_767.0) / 32_768.0,
+        // Adding and taking away 1.5 · 2²³ leaves the nearest whole number, ties to even, also on vectors.
+        Rounding::Sixteen => ((sample * 32_768.0).clamp(-32_768.0, 32_767.0) + 12_582_912.0 - 12_582_912.0) / 32_768.0,
     };
     let Some((first, others)) = planes.split_first() else {
         return;

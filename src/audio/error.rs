@@ -40,7 +40,7 @@ pub enum Error {
     Ffmpeg { path: PathBuf, message: String },
     #[error("`{}` holds not a single sample", path.display())]
     NoSamples { path: PathBuf },
-    #[error("`{}` holds a value that is not a finite number, {seconds:.3} s from its start", path.display())]
+    #[error("`{}` holds a value that is no number, or a huge one, {seconds:.3} s from its start", path.display())]
     NotFinite { path: PathBuf, seconds: f64 },
     #[error("`{}` has a sample rate of {rate} Hz; from {min} to {max} Hz can be used", path.display(),
         min = super::MIN_FILE_RATE, max = super::MAX_FILE_RATE)]
@@ -90,7 +90,7 @@ impl Error {
             Self::Ffmpeg { message, .. } => format!("ffmpeg could not decode it: {message}"),
             Self::NoSamples { .. } => "not a single sample in it".into(),
             Self::NotFinite { seconds, .. } => {
-                format!("a value that is not a finite number, {seconds:.3} s from its start")
+                format!("a value that is no number, or a huge one, {seconds:.3} s from its start")
             }
             Self::FileRate { rate, .. } => format!("a sample rate of {rate} Hz, which cannot be used"),
             Self::Channels { channels, .. } => format!("{channels} channels, which cannot be used"),

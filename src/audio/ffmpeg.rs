@@ -1,4 +1,4 @@
-//! ffmpeg as a child process, for what no built-in decoder reads: AAC with more than two channels, HE-AAC, Opus.
+//! ffmpeg as a child process, for what no built-in decoder reads: Opus, AC-3, rare kinds of AAC.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Seek, SeekFrom};

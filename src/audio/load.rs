@@ -4,11 +4,13 @@
 //! other windows are asked for, while no more is decoded, kept and resampled than the windows need. Or, on demand, what
 //! `librosa.load(path, sr = sample_rate, offset = start, duration = duration)` gives, which is not the same ([`Cut`]).
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::decode::Decoder;
+use super::mel::check_samples;
 use super::open::{Opened, Rounding};
 use super::resample::{Length, Plan, resample};
 use super::{Cut, Error, Resampler};
@@ -143,68 +145,102 @@ pub fn load_windows_cut(
     resampler: Resampler,
     cut: Cut,
 ) -> Result<Loaded, Error> {
-    match cut {
-        Cut::AfterResampling => load_then_cut(path, windows, sample_rate, resampler),
-        Cut::BeforeResampling => cut_then_resample(path, windows, sample_rate, resampler),
-    }
+    read_windows(path, windows, sample_rate, resampler, cut)?.resample()
 }
 
-fn cut_then_resample(
+/// The first half of [`load_windows_cut`]: decodes what the windows need, and leaves it at the file's own rate.
+///
+/// # Errors
+/// As [`load_windows`].
+pub fn read_windows(
     path: &Path,
     windows: &[ReadWindow],
     sample_rate: u32,
     resampler: Resampler,
-) -> Result<Loaded, Error> {
+    cut: Cut,
+) -> Result<Read, Error> {
+    let ranges = |rate: u32, whole: fn(f64) -> f64| -> Result<Vec<Range<u64>>, Error> {
+        windows.iter().map(|window| window.samples(rate, whole)).collect()
+    };
+    // Settings are looked at before the file.
+    let wanted = ranges(sample_rate, f64::round_ties_even)?;
     with_fallback(path, |decoder| {
         let opened = decoder.opened();
         let (source_rate, channels) = (opened.rate, opened.channels);
+        let plan = Plan::new(source_rate, sample_rate, resampler)?;
         // What librosa reads through ffmpeg it cuts at the nearest sample, other files at the one before.
         let whole = match opened.habits.rounding {
             Rounding::Sixteen => f64::round_ties_even,
             Rounding::None => f64::trunc,
         };
-        let wanted = windows
-            .iter()
-            .map(|window| window.samples(source_rate, whole))
-            .collect::<Result<Vec<_>, _>>()?;
-        let decoded = decode(decoder, merged(wanted.clone()))?;
-        let windows = wanted
-            .iter()
-            .map(|window| resample(decoded.part(window), source_rate, sample_rate, resampler))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Loaded {
-            windows,
-            faults: decoded.faults,
+        let (wanted, needed) = match cut {
+            Cut::AfterResampling => {
+                let needed = wanted.iter().map(|window| plan.source_range(window.clone()));
+                (wanted.clone(), needed.collect())
+            }
+            Cut::BeforeResampling => {
+                let wanted = ranges(source_rate, whole)?;
+                (wanted.clone(), wanted)
+            }
+        };
+        Ok(Read {
+            path: path.to_path_buf(),
+            decoded: decode(decoder, merged(needed))?,
+            wanted,
+            cut,
+            plan,
+            resampler,
+            sample_rate,
             source_rate,
             channels,
         })
     })
 }
 
-fn load_then_cut(path: &Path, windows: &[ReadWindow], sample_rate: u32, resampler: Resampler) -> Result<Loaded, Error> {
-    let wanted = windows
-        .iter()
-        .map(|window| window.samples(sample_rate, f64::round_ties_even))
-        .collect::<Result<Vec<_>, _>>()?;
-    with_fallback(path, |decoder| {
-        let (source_rate, channels) = (decoder.opened().rate, decoder.opened().channels);
-        let plan = Plan::new(source_rate, sample_rate, resampler)?;
-        let needed = wanted.iter().map(|window| plan.source_range(window.clone()));
-        let decoded = decode(decoder, merged(needed.collect()))?;
-        let length = decoded
-            .length
-            .map(|samples| Length::of(samples, source_rate, sample_rate));
-        let windows = wanted
-            .iter()
-            .map(|window| decoded.render(path, &plan, window.clone(), length))
-            .collect::<Result<Vec<_>, _>>()?;
+/// Windows of a file that were decoded, at the file's own rate.
+pub struct Read {
+    path: PathBuf,
+    decoded: Decoded,
+    /// In samples: where `cut` is [`Cut::AfterResampling`] at `sample_rate`, else at `source_rate`.
+    wanted: Vec<Range<u64>>,
+    cut: Cut,
+    plan: Plan,
+    resampler: Resampler,
+    sample_rate: u32,
+    source_rate: u32,
+    channels: usize,
+}
+
+impl Read {
+    /// The second half of [`load_windows_cut`].
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] where the result does not fit into memory.
+    pub fn resample(self) -> Result<Loaded, Error> {
+        let decoded = &self.decoded;
+        let windows = match self.cut {
+            Cut::AfterResampling => {
+                let length = decoded
+                    .length
+                    .map(|samples| Length::of(samples, self.source_rate, self.sample_rate));
+                let render = |window: &Range<u64>| decoded.render(&self.path, &self.plan, window.clone(), length);
+                self.wanted.iter().map(render).collect::<Result<_, _>>()?
+            }
+            Cut::BeforeResampling => {
+                let resample = |window| {
+                    let part = decoded.part(window);
+                    resample(part, self.source_rate, self.sample_rate, self.resampler)
+                };
+                self.wanted.iter().map(resample).collect::<Result<_, _>>()?
+            }
+        };
         Ok(Loaded {
             windows,
-            faults: decoded.faults,
-            source_rate,
-            channels,
+            faults: self.decoded.faults,
+            source_rate: self.source_rate,
+            channels: self.channels,
         })
-    })
+    }
 }
 
 /// Runs `work` with the built-in decoder, and again with ffmpeg where the sound turns out to need it.
@@ -223,12 +259,24 @@ fn with_fallback<T>(path: &Path, work: impl Fn(Decoder) -> Result<T, Error>) -> 
 /// (Fuzzing found such panics where arithmetic is checked for overflow, as in a debug build.) Nothing that `work` leaves
 /// behind is used afterwards.
 fn contained<T>(path: &Path, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+    let before = CONTAINED.replace(true);
+    let result = std::panic::catch_unwind(AssertUnwindSafe(work));
+    CONTAINED.set(before);
+    result.unwrap_or_else(|_| {
         Err(Error::Damaged {
             path: path.to_path_buf(),
             reason: "its decoder broke down".into(),
         })
     })
+}
+
+thread_local! {
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread would become an [`Error`] for the file that is being read: a panic hook can then be silent.
+pub fn panics_are_contained() -> bool {
+    CONTAINED.get()
 }
 
 /// Sorted, without overlaps and empty ranges.
@@ -293,7 +341,7 @@ fn decode(mut decoder: Decoder, ranges: impl IntoIterator<Item = Range<u64>>) ->
             let Some(samples) = block.samples.get(from..to) else {
                 continue;
             };
-            if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
+            if let Err(index) = usable(samples) {
                 return Err(Error::NotFinite {
                     path,
                     seconds: (block.start + (from + index) as u64) as f64 / f64::from(rate),
@@ -317,6 +365,14 @@ fn decode(mut decoder: Decoder, ranges: impl IntoIterator<Item = Range<u64>>) ->
         length,
         faults: decoder.into_faults(),
     })
+}
+
+/// The first sample that is no number, or so large that a sum of them would be none.
+fn usable(samples: &[f32]) -> Result<(), usize> {
+    match check_samples(samples) {
+        Err(Error::SampleValue { index }) => Err(index),
+        _ => Ok(()),
+    }
 }
 
 impl Decoded {

@@ -193,10 +193,10 @@ impl MelExtractor {
         let exponent = (peak.to_bits() >> 23) as i32 - 127;
         let exponent = exponent.min(63);
         let back = match self.spec.power {
-            Power::Power => 0.25 * (2.0 * exponent as f32).exp2(),
-            Power::Magnitude => 0.5 * (exponent as f32).exp2(),
+            Power::Power => 0.25 * power_of_two(2 * exponent),
+            Power::Magnitude => 0.5 * power_of_two(exponent),
         };
-        ((-exponent as f32).exp2(), back)
+        (power_of_two(-exponent), back)
     }
 
     /// Mel bands of a tile's `count` frames, to columns `first..` of `out`.
@@ -213,6 +213,11 @@ impl MelExtractor {
             row[first..first + count].copy_from_slice(&sums[..count]);
         }
     }
+}
+
+/// 2 to the power of `exponent`, which is less than 128; 0 below the normal numbers.
+fn power_of_two(exponent: i32) -> f32 {
+    f32::from_bits(u32::try_from(exponent + 127).unwrap_or(0) << 23)
 }
 
 /// Takes the spectra of two real signals apart that were transformed as real and imaginary part of one: four times

@@ -5,6 +5,7 @@
 //! numbers are those that librosa gives for the same file and settings. Knows nothing of
 //! datasets.
 
+mod aac;
 mod decode;
 mod delta;
 mod error;
@@ -13,6 +14,7 @@ mod filterbank;
 mod load;
 mod mel;
 mod mfcc;
+mod mp3;
 mod mp4;
 mod open;
 mod resample;
@@ -25,7 +27,10 @@ mod window;
 pub use delta::delta;
 pub use error::{Error, ErrorKind};
 pub use filterbank::{hz_to_mel, mel_to_hz};
-pub use load::{Loaded, Probe, ReadWindow, Sound, load, load_windows, load_windows_cut, probe};
+pub use load::{
+    Loaded, Probe, Read, ReadWindow, Sound, load, load_windows, load_windows_cut, panics_are_contained, probe,
+    read_windows,
+};
 pub use mel::{MelExtractor, Scratch};
 pub use mfcc::{MfccNorm, MfccSpec, mfcc};
 pub use resample::resample;

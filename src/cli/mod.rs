@@ -50,8 +50,19 @@ enum Command {
     Doctor(doctor::Args),
 }
 
+/// A decoder's panic becomes an error that names the file; a trace on the terminal beside it would only alarm.
+fn keep_contained_panics_quiet() {
+    let standard = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !crate::audio::panics_are_contained() {
+            standard(info);
+        }
+    }));
+}
+
 /// Reads the command line, does the work and says how it went.
 pub fn main() -> ExitCode {
+    keep_contained_panics_quiet();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

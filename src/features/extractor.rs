@@ -107,9 +107,16 @@ impl Extractor {
         windows: &[ReadWindow],
         clocks: &Clocks,
     ) -> Result<Extracted, audio::Error> {
-        let loaded = clocks.time(Stage::Decoding, || {
-            audio::load_windows(path, windows, self.recipe.sample_rate, self.recipe.resampler)
+        let MelRecipe {
+            sample_rate,
+            resampler,
+            cut,
+            ..
+        } = self.recipe;
+        let read = clocks.time(Stage::Decoding, || {
+            audio::read_windows(path, windows, sample_rate, resampler, cut)
         })?;
+        let loaded = clocks.time(Stage::Resampling, || read.resample())?;
         let arrays = clocks.time(Stage::Spectrograms, || {
             let arrays = windows.iter().zip(loaded.windows).map(|(window, samples)| {
                 if samples.is_empty() {

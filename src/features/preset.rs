@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{MelRecipe, Normalize};
-use crate::audio::{DbReference, MelNorm, MelScale, PadMode, Power, Resampler, Scale, WindowFunction};
+use crate::audio::{Cut, DbReference, MelNorm, MelScale, PadMode, Power, Resampler, Scale, WindowFunction};
 
 /// A recipe to begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +49,7 @@ impl Preset {
             sample_rate: 22_050,
             duration: None,
             resampler: Resampler::SoxrHq,
+            cut: Cut::AfterResampling,
             n_fft: 2048,
             hop_length: 512,
             win_length: None,
@@ -85,6 +86,7 @@ impl Preset {
             Self::Meld128 => MelRecipe {
                 sample_rate: 16_000,
                 duration: Some(3.0),
+                cut: Cut::BeforeResampling,
                 normalize: Normalize::MinMax,
                 frames: Some(128),
                 ..common

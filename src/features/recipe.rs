@@ -56,6 +56,9 @@ pub struct MelRecipe {
     #[schemars(range(min = 0.01, max = 3600.0))]
     pub duration: Option<f64>,
     pub resampler: audio::Resampler,
+    /// Whether an example is cut out of its file after the whole was resampled, as `librosa.load(file)` and slicing do, or
+    /// before, as `librosa.load(file, offset, duration)` does. They differ in the last two frames.
+    pub cut: audio::Cut,
     /// Length of the Fourier transform in samples.
     #[schemars(range(min = 16, max = 65536))]
     pub n_fft: usize,
@@ -97,6 +100,7 @@ impl Default for MelRecipe {
             sample_rate: 22_050,
             duration: None,
             resampler: audio::Resampler::default(),
+            cut: audio::Cut::default(),
             n_fft: 2048,
             hop_length: 512,
             win_length: None,

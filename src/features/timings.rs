@@ -10,8 +10,10 @@ use serde::Serialize;
 pub enum Stage {
     /// Reading a file once to know its content.
     Hashing,
-    /// From the file to samples of the wanted rate.
+    /// From the file to mono samples at its own rate.
     Decoding,
+    /// From those to samples at the wanted rate.
+    Resampling,
     /// From samples to the array.
     Spectrograms,
     /// Into the cache, syncing included.
@@ -25,6 +27,7 @@ pub enum Stage {
 pub struct Timings {
     pub hashing: f64,
     pub decoding: f64,
+    pub resampling: f64,
     pub spectrograms: f64,
     pub writing: f64,
     /// Of the clock on the wall: the threads do it together.
@@ -33,7 +36,7 @@ pub struct Timings {
 
 /// Sums up, from any thread.
 #[derive(Debug, Default)]
-pub struct Clocks([AtomicU64; 5]);
+pub struct Clocks([AtomicU64; 6]);
 
 impl Clocks {
     /// Does the work and counts its time.
@@ -51,6 +54,7 @@ impl Clocks {
         Timings {
             hashing: seconds(Stage::Hashing),
             decoding: seconds(Stage::Decoding),
+            resampling: seconds(Stage::Resampling),
             spectrograms: seconds(Stage::Spectrograms),
             writing: seconds(Stage::Writing),
             verifying: seconds(Stage::Verifying),

@@ -4,14 +4,16 @@
 //! other rate's spectrum, and transformed back; samples within reach of the block's edges are dropped.
 //!
 //! Blocks begin at multiples of the smallest stretch that is a whole number of samples at both rates, counted from the
-//! file's first sample, so any part of a file is computed from the same blocks.
+//! file's first sample. Two neighbours go through one complex transform, as its real and its imaginary part: the filter has
+//! no phase and so keeps them apart. Pairs too are counted from the file's first sample, so any part of a file is computed
+//! from the same pairs.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use realfft::num_complex::Complex;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use rustfft::num_complex::Complex;
+use rustfft::{Fft, FftPlanner};
 
 use super::design::{Design, greatest_common_divisor};
 use super::start::Start;
@@ -23,6 +25,7 @@ const SHARED: usize = 16;
 
 pub(super) struct FftFilter {
     block_in: usize,
+    block_out: usize,
     /// Samples at the start of a block that are context only.
     lead_in: usize,
     lead_out: usize,
@@ -32,8 +35,8 @@ pub(super) struct FftFilter {
     start: Option<Start>,
     /// Gain per frequency bin, with the transforms' scaling.
     response: Vec<f32>,
-    forward: Arc<dyn RealToComplex<f32>>,
-    inverse: Arc<dyn ComplexToReal<f32>>,
+    forward: Arc<dyn Fft<f32>>,
+    inverse: Arc<dyn Fft<f32>>,
 }
 
 /// Filters by the rates from which and to which they convert.
@@ -66,9 +69,10 @@ impl FftFilter {
             .next_power_of_two();
         let (block_in, block_out) = (steps * step_in, steps * step_out);
         let hop = steps - 2 * lead;
-        let mut planner = RealFftPlanner::<f32>::new();
+        let mut planner = FftPlanner::new();
         Self {
             block_in,
+            block_out,
             lead_in: lead * step_in,
             lead_out: lead * step_out,
             hop_in: hop * step_in,
@@ -81,53 +85,90 @@ impl FftFilter {
     }
 
     pub fn source_range(&self, out: Range<u64>) -> Range<u64> {
-        let hop_out = self.hop_out as u64;
-        let first = out.start / hop_out;
-        let start = (first * self.hop_in as u64).saturating_sub(self.lead_in as u64);
-        let last = (out.end - 1) / hop_out;
+        let pair_out = 2 * self.hop_out as u64;
+        let hop_in = self.hop_in as u64;
+        let first = 2 * (out.start / pair_out);
+        let start = (first * hop_in).saturating_sub(self.lead_in as u64);
+        let last = 2 * ((out.end - 1) / pair_out) + 1;
         let end = last
-            .saturating_mul(self.hop_in as u64)
+            .saturating_mul(hop_in)
             .saturating_add((self.block_in - self.lead_in) as u64);
         start..end
     }
 
     pub fn render(&self, source: &[f32], source_start: u64, out_start: u64, out: &mut [f32]) {
-        let mut block = self.forward.make_input_vec();
-        let mut spectrum = self.forward.make_output_vec();
-        let mut cut = self.inverse.make_input_vec();
-        let mut result = self.inverse.make_output_vec();
-        let mut forward_scratch = self.forward.make_scratch_vec();
-        let mut inverse_scratch = self.inverse.make_scratch_vec();
+        let mut pair = Pair::new(self);
         let mut done = 0;
         while done < out.len() {
             let position = out_start + done as u64;
             let index = position / self.hop_out as u64;
             let in_block = (position % self.hop_out as u64) as usize;
             let count = (self.hop_out - in_block).min(out.len() - done);
-
-            let begin = index as i64 * self.hop_in as i64 - self.lead_in as i64;
-            copy_with_silence(source, begin - source_start as i64, &mut block);
+            pair.load(self, source, source_start, index / 2);
+            let from = self.lead_out + in_block;
+            let result = &pair.result[from..from + count];
             let target = &mut out[done..done + count];
-            if block.iter().all(|&sample| sample == 0.0) {
-                target.fill(0.0);
-            } else {
-                // Lengths come from the plans themselves, and bins 0 and Nyquist are real, so neither call can fail.
-                let _ = self
-                    .forward
-                    .process_with_scratch(&mut block, &mut spectrum, &mut forward_scratch);
-                for (cut, (bin, gain)) in cut.iter_mut().zip(spectrum.iter().zip(&self.response)) {
-                    *cut = bin * gain;
-                }
-                cut[self.response.len()..].fill(Complex::default());
-                let _ = self
-                    .inverse
-                    .process_with_scratch(&mut cut, &mut result, &mut inverse_scratch);
-                let from = self.lead_out + in_block;
-                target.copy_from_slice(&result[from..from + count]);
+            match (index % 2 == 0, pair.silent) {
+                (true, [true, _]) | (false, [_, true]) => target.fill(0.0),
+                (true, _) => target.iter_mut().zip(result).for_each(|(to, from)| *to = from.re),
+                (false, _) => target.iter_mut().zip(result).for_each(|(to, from)| *to = from.im),
             }
             done += count;
         }
         self.mend_start(source, source_start, out_start, out);
+    }
+}
+
+/// Two neighbouring blocks, and what becomes of them.
+struct Pair {
+    /// Which pair is loaded.
+    index: Option<u64>,
+    silent: [bool; 2],
+    block: Vec<Complex<f32>>,
+    result: Vec<Complex<f32>>,
+    scratch: Vec<Complex<f32>>,
+}
+
+impl Pair {
+    fn new(filter: &FftFilter) -> Self {
+        let scratch = filter.forward.get_inplace_scratch_len();
+        let scratch = scratch.max(filter.inverse.get_inplace_scratch_len());
+        Self {
+            index: None,
+            silent: [true; 2],
+            block: vec![Complex::default(); filter.block_in],
+            result: vec![Complex::default(); filter.block_out],
+            scratch: vec![Complex::default(); scratch],
+        }
+    }
+
+    /// Filters blocks `2 · index` and `2 · index + 1`.
+    fn load(&mut self, filter: &FftFilter, source: &[f32], source_start: u64, index: u64) {
+        if self.index.replace(index) == Some(index) {
+            return;
+        }
+        let begin = 2 * index as i64 * filter.hop_in as i64 - filter.lead_in as i64 - source_start as i64;
+        self.silent = [
+            copy_with_silence(source, begin, &mut self.block, |to, sample| to.re = sample),
+            copy_with_silence(source, begin + filter.hop_in as i64, &mut self.block, |to, sample| {
+                to.im = sample
+            }),
+        ];
+        if self.silent == [true, true] {
+            return;
+        }
+        filter.forward.process_with_scratch(&mut self.block, &mut self.scratch);
+        let bins = filter.response.len();
+        self.result.fill(Complex::default());
+        for (cut, (bin, gain)) in self.result.iter_mut().zip(self.block.iter().zip(&filter.response)) {
+            *cut = bin * gain;
+        }
+        // Bin n − k has the gain of bin k; bin 0 was there.
+        let negative = self.result.iter_mut().rev().zip(self.block.iter().rev());
+        for ((cut, bin), gain) in negative.zip(filter.response.iter().skip(1)).take(bins) {
+            *cut = bin * gain;
+        }
+        filter.inverse.process_with_scratch(&mut self.result, &mut self.scratch);
     }
 }
 
@@ -145,16 +186,25 @@ impl FftFilter {
     }
 }
 
-/// Fills `block` with `source` from index `begin` on; what lies outside `source` is silent.
-fn copy_with_silence(source: &[f32], begin: i64, block: &mut [f32]) {
+/// Gives the samples of `source` from index `begin` on to `set`, zeros for what lies outside; says whether all are zero.
+fn copy_with_silence(
+    source: &[f32],
+    begin: i64,
+    block: &mut [Complex<f32>],
+    set: impl Fn(&mut Complex<f32>, f32),
+) -> bool {
     let silent = usize::try_from(-begin).unwrap_or(0).min(block.len());
     let (before, rest) = block.split_at_mut(silent);
-    before.fill(0.0);
     let available = source.get(begin.max(0) as usize..).unwrap_or_default();
     let count = available.len().min(rest.len());
     let (inside, after) = rest.split_at_mut(count);
-    inside.copy_from_slice(&available[..count]);
-    after.fill(0.0);
+    for to in before.iter_mut().chain(after) {
+        set(to, 0.0);
+    }
+    for (to, sample) in inside.iter_mut().zip(available) {
+        set(to, *sample);
+    }
+    available[..count].iter().all(|sample| *sample == 0.0)
 }
 
 /// The filter's gain at each bin below the lower Nyquist frequency, for transforms of `low` samples at the lower rate,
