@@ -262,6 +262,7 @@ stratify = false
 kind = "mel"
 sample_rate = 22050
 resampler = "soxr-hq"
+cut = "after-resampling"
 n_fft = 2048
 hop_length = 512
 window = "hann"

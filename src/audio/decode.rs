@@ -5,6 +5,7 @@
 //! the coding allows that exactly.
 
 use std::io;
+use std::ops::Range;
 
 use symphonia::core::audio::{Audio, GenericAudioBufferRef};
 use symphonia::core::codecs::audio::well_known::CODEC_ID_MP3;
@@ -13,6 +14,7 @@ use symphonia::core::packet::Packet;
 
 use super::Error;
 use super::open::{Opened, Rounding, Stamps};
+use super::vector::on_vectors;
 
 /// Unreadable packets in a row after which the rest of a file is given up.
 const MAX_ERRORS: u32 = 64;
@@ -66,6 +68,14 @@ impl Decoder {
 
     pub fn opened(&self) -> &Opened {
         &self.opened
+    }
+
+    /// How many samples of this range there will be, by the file's headers; never more than a few minutes, as headers lie.
+    pub fn expects(&self, range: &Range<u64>) -> usize {
+        let rate = u64::from(self.opened.rate);
+        let stated = self.opened.seconds.map_or(60, |seconds| seconds.ceil() as u64).min(600) * rate;
+        let end = range.end.min(stated + rate);
+        end.saturating_sub(range.start) as usize
     }
 
     /// The next block; `None` at the end. Sound before `wanted_from` may be left out.
@@ -296,38 +306,46 @@ fn mix(buffer: &GenericAudioBufferRef<'_>, rounding: Rounding, planes: &mut Vec<
         let planes: Vec<&[f32]> = (0..buffer.num_planes())
             .filter_map(|index| buffer.plane(index))
             .collect();
-        mean(&planes, rounding, block);
+        append_mean(&planes, rounding, block);
     } else {
         buffer.copy_to_vecs_planar(planes);
         let planes: Vec<&[f32]> = planes.iter().map(Vec::as_slice).collect();
-        mean(&planes, rounding, block);
+        append_mean(&planes, rounding, block);
     }
 }
 
 /// The mean of `planes`, summed in their order in 32 bits as numpy does it.
-fn mean(planes: &[&[f32]], rounding: Rounding, block: &mut Vec<f32>) {
-    let round = |sample: f32| match rounding {
-        Rounding::None => sample,
-        // Adding and taking away 1.5 · 2²³ leaves the nearest whole number, ties to even, also on vectors.
-        Rounding::Sixteen => ((sample * 32_768.0).clamp(-32_768.0, 32_767.0) + 12_582_912.0 - 12_582_912.0) / 32_768.0,
-    };
-    let Some((first, others)) = planes.split_first() else {
-        return;
-    };
+fn append_mean(planes: &[&[f32]], rounding: Rounding, block: &mut Vec<f32>) {
     let begin = block.len();
-    block.extend(first.iter().map(|&sample| round(sample)));
-    let Some(target) = block.get_mut(begin..) else {
-        return;
-    };
-    for plane in others {
-        for (sum, &sample) in target.iter_mut().zip(*plane) {
-            *sum += round(sample);
+    block.resize(begin + planes.first().map_or(0, |plane| plane.len()), 0.0);
+    let target = &mut block[begin..];
+    on_vectors(
+        #[inline(always)]
+        || match rounding {
+            Rounding::None => mean(planes, target, |sample| sample),
+            // Adding and taking away 1.5 · 2²³ leaves the nearest whole number, ties to even, also on vectors.
+            Rounding::Sixteen => mean(planes, target, |sample| {
+                ((sample * 32_768.0).clamp(-32_768.0, 32_767.0) + 12_582_912.0 - 12_582_912.0) / 32_768.0
+            }),
+        },
+    );
+}
+
+#[inline(always)]
+fn mean(planes: &[&[f32]], target: &mut [f32], round: impl Fn(f32) -> f32) {
+    let count = planes.len() as f32;
+    match planes {
+        [only] => target.iter_mut().zip(*only).for_each(|(mean, a)| *mean = round(*a)),
+        [left, right] => {
+            for (mean, (a, b)) in target.iter_mut().zip(left.iter().zip(*right)) {
+                *mean = (round(*a) + round(*b)) / 2.0;
+            }
         }
-    }
-    if !others.is_empty() {
-        let count = planes.len() as f32;
-        for sum in target {
-            *sum /= count;
+        _ => {
+            for plane in planes {
+                target.iter_mut().zip(*plane).for_each(|(sum, a)| *sum += round(*a));
+            }
+            target.iter_mut().for_each(|sum| *sum /= count);
         }
     }
 }

@@ -312,8 +312,8 @@ fn decode(mut decoder: Decoder, ranges: impl IntoIterator<Item = Range<u64>>) ->
     let mut kept: Vec<Part> = ranges
         .into_iter()
         .map(|wanted| Part {
+            samples: Vec::with_capacity(decoder.expects(&wanted)),
             wanted,
-            samples: Vec::new(),
         })
         .collect();
     let (rate, path) = (decoder.opened().rate, decoder.opened().path.clone());

@@ -12,6 +12,7 @@ use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 
 use super::filterbank::Filterbank;
+use super::vector::on_vectors;
 use super::window::window;
 use super::{Error, MelSpec, PadMode, Power, scale};
 
@@ -121,18 +122,24 @@ impl MelExtractor {
         }
         check_samples(samples)?;
         scratch.fit(self);
-        for first in (0..frames).step_by(TILE) {
-            let count = TILE.min(frames - first);
-            for column in (0..count).step_by(2) {
-                self.transform_pair(scratch, samples, first + column, column);
-            }
-            self.filter_tile(&scratch.tile, first, count, frames, out);
-        }
-        scale::apply(out, &self.spec.scale, self.spec.power);
+        on_vectors(
+            #[inline(always)]
+            || {
+                for first in (0..frames).step_by(TILE) {
+                    let count = TILE.min(frames - first);
+                    for column in (0..count).step_by(2) {
+                        self.transform_pair(scratch, samples, first + column, column);
+                    }
+                    self.filter_tile(&scratch.tile, first, count, frames, out);
+                }
+                scale::apply(out, &self.spec.scale, self.spec.power);
+            },
+        );
         Ok(())
     }
 
     /// Power (or magnitude) spectra of frames `frame` and `frame + 1`, to `column` and `column + 1` of the tile.
+    #[inline(always)]
     fn transform_pair(&self, scratch: &mut Scratch, samples: &[f32], frame: usize, column: usize) {
         let Scratch {
             pair,
@@ -168,6 +175,7 @@ impl MelExtractor {
     }
 
     /// The `win_length` samples under the window in frame `frame`; `edge` holds them where some lie outside the signal.
+    #[inline(always)]
     fn frame<'a>(&self, samples: &'a [f32], frame: usize, edge: &'a mut [f32]) -> &'a [f32] {
         let pad = if self.spec.center { self.spec.n_fft / 2 } else { 0 };
         let lead = (self.spec.n_fft - self.spec.win_length) / 2;
@@ -185,6 +193,7 @@ impl MelExtractor {
 
     /// A power of 2 that brings the largest of `samples` to 1…2, and what undoes it after the transform (with the
     /// factor that the separation of two frames leaves). Zeros for silence.
+    #[inline(always)]
     fn level(&self, samples: &[f32]) -> (f32, f32) {
         let peak = scale::largest(samples);
         if peak < f32::MIN_POSITIVE {
@@ -200,6 +209,7 @@ impl MelExtractor {
     }
 
     /// Mel bands of a tile's `count` frames, to columns `first..` of `out`.
+    #[inline(always)]
     fn filter_tile(&self, tile: &[f32], first: usize, count: usize, frames: usize, out: &mut [f32]) {
         let offset = self.bank.bins().start;
         for ((first_bin, weights), row) in self.bank.iter().zip(out.chunks_exact_mut(frames)) {
@@ -222,6 +232,7 @@ fn power_of_two(exponent: i32) -> f32 {
 
 /// Takes the spectra of two real signals apart that were transformed as real and imaginary part of one: four times
 /// their powers in `bins`, through `finish`, to the first two of every [`TILE`] values of `columns`.
+#[inline(always)]
 fn separate(
     spectrum: &[Complex<f32>],
     bins: Range<usize>,

@@ -22,6 +22,7 @@ mod rms;
 mod scale;
 mod source;
 pub mod spec;
+mod vector;
 mod window;
 
 pub use delta::delta;

@@ -3,6 +3,7 @@
 use super::{DbReference, Power, Scale};
 
 /// Applies `scale` to a whole spectrogram. `power` says what the values are.
+#[inline(always)]
 pub(super) fn apply(values: &mut [f32], scale: &Scale, power: Power) {
     match *scale {
         Scale::Power => {}
@@ -27,6 +28,7 @@ pub(super) fn apply(values: &mut [f32], scale: &Scale, power: Power) {
 }
 
 /// librosa's `power_to_db` and `amplitude_to_db`.
+#[inline(always)]
 fn to_db(values: &mut [f32], reference: DbReference, top_db: f64, amin: f64, factor: f32) {
     let amin = (amin as f32).max(f32::MIN_POSITIVE);
     let maximum = largest(values);
@@ -48,6 +50,7 @@ fn to_db(values: &mut [f32], reference: DbReference, top_db: f64, amin: f64, fac
 
 /// The largest absolute value; 0 of nothing. In lanes, because compilers do not reorder a maximum of floating-point
 /// numbers.
+#[inline(always)]
 pub(super) fn largest(values: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if a > b { a } else { b };
     let (chunks, rest) = values.as_chunks::<16>();
@@ -63,6 +66,7 @@ pub(super) fn largest(values: &[f32]) -> f32 {
         .fold(0.0, |largest, value| larger(value.abs(), largest))
 }
 
+#[inline(always)]
 fn ln(value: f32) -> f32 {
     std::f32::consts::LN_2 * log2(value.max(f32::MIN_POSITIVE))
 }
@@ -70,7 +74,7 @@ fn ln(value: f32) -> f32 {
 /// Base-2 logarithm of a normal positive number, to about 2e-7 absolutely or relatively, in a form that compilers turn
 /// into vector instructions: the exponent, plus `2 · atanh((m − 1) / (m + 1))` for the mantissa `m` in √½…√2, as a
 /// series.
-#[inline]
+#[inline(always)]
 pub(super) fn log2(value: f32) -> f32 {
     const SQRT_HALF: u32 = 0x3f35_04f3;
     let bits = value.to_bits().wrapping_sub(SQRT_HALF);

@@ -83,6 +83,6 @@ fn ffmpeg() -> String {
             let text = String::from_utf8_lossy(&answer.stdout).into_owned();
             text.lines().next().unwrap_or("installed").to_string()
         }
-        _ => "not installed (needed only for AAC with more than two channels)".into(),
+        _ => "not installed (needed only for Opus, AC-3 and rare kinds of AAC)".into(),
     }
 }

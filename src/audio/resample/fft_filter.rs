@@ -17,6 +17,7 @@ use rustfft::{Fft, FftPlanner};
 
 use super::design::{Design, greatest_common_divisor};
 use super::start::Start;
+use crate::audio::vector::on_vectors;
 
 /// A block is at least this many times as long as the filter reaches to one side.
 const BLOCK_TO_REACH: f64 = 16.0;
@@ -104,7 +105,10 @@ impl FftFilter {
             let index = position / self.hop_out as u64;
             let in_block = (position % self.hop_out as u64) as usize;
             let count = (self.hop_out - in_block).min(out.len() - done);
-            pair.load(self, source, source_start, index / 2);
+            on_vectors(
+                #[inline(always)]
+                || pair.load(self, source, source_start, index / 2),
+            );
             let from = self.lead_out + in_block;
             let result = &pair.result[from..from + count];
             let target = &mut out[done..done + count];
@@ -143,6 +147,7 @@ impl Pair {
     }
 
     /// Filters blocks `2 · index` and `2 · index + 1`.
+    #[inline(always)]
     fn load(&mut self, filter: &FftFilter, source: &[f32], source_start: u64, index: u64) {
         if self.index.replace(index) == Some(index) {
             return;
@@ -187,6 +192,7 @@ impl FftFilter {
 }
 
 /// Gives the samples of `source` from index `begin` on to `set`, zeros for what lies outside; says whether all are zero.
+#[inline(always)]
 fn copy_with_silence(
     source: &[f32],
     begin: i64,
@@ -204,7 +210,10 @@ fn copy_with_silence(
     for (to, sample) in inside.iter_mut().zip(available) {
         set(to, *sample);
     }
-    available[..count].iter().all(|sample| *sample == 0.0)
+    // Without an early exit, so that it runs on vectors.
+    available[..count]
+        .iter()
+        .fold(true, |silent, sample| silent & (*sample == 0.0))
 }
 
 /// The filter's gain at each bin below the lower Nyquist frequency, for transforms of `low` samples at the lower rate,
