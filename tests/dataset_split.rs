@@ -24,7 +24,9 @@ fn manifest(examples: &[(usize, u32)]) -> Manifest {
                     window: Window::default(),
                 },
                 target: Target::Class(class),
+                deviations: Vec::new(),
                 split: None,
+                details: None,
                 source: Source {
                     file: Path::new("corpus/labels.csv").into(),
                     line: Some(number as u64 + 2),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use affect::dataset::{DatasetSpec, Error, LoadContext, Manifest, Media, Split, Target, Task, Window, split};
+use affect::dataset::{DatasetSpec, Error, LoadContext, Manifest, Split, Target, Task, Window, split};
 use affect::files;
 
 /// A corpus with `labels.csv` and some small files that stand for audio (nothing here opens them).
@@ -78,7 +78,7 @@ fn numbers_with_windows_groups_and_a_split() {
     assert_eq!(manifest.examples[0].target, Target::Values(vec![-0.1, 0.5]));
     let windows: Vec<_> = (manifest.examples.iter())
         .map(|it| {
-            let Media::Audio { window, .. } = it.media;
+            let window = it.media.window();
             window
         })
         .collect();

@@ -9,7 +9,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::dataset::{DatasetSpec, SplitSpec};
+use crate::dataset::{DatasetSpec, DeamDynamicSpec, SplitSpec};
 use crate::evaluate::EvaluateSpec;
 use crate::features::Recipe;
 use crate::nn::NetworkSpec;
@@ -157,9 +157,24 @@ fn check_dataset(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
             table.targets.clone()
         }
         DatasetSpec::DeamStatic(deam) => deam_targets(&deam.targets, found),
+        DatasetSpec::DeamDynamic(deam) => {
+            check_clips(deam, found);
+            deam_targets(&deam.targets, found)
+        }
         DatasetSpec::Synthetic(synthetic) => deam_targets(&synthetic.targets, found),
     };
     no_duplicates("dataset.targets", targets, found);
+}
+
+fn check_clips(deam: &DeamDynamicSpec, found: &mut Vec<Finding>) {
+    if let Some(end) = deam.end_seconds
+        && end < deam.start_seconds + deam.clip_seconds
+    {
+        let first = deam.start_seconds + deam.clip_seconds;
+        let finding = at("dataset.end_seconds", "no clip ends before `dataset.end_seconds`")
+            .label(format!("must be at least {first}, where the first clip ends"));
+        found.push(finding);
+    }
 }
 
 fn deam_targets(targets: &[crate::dataset::spec::DeamTarget], found: &mut Vec<Finding>) -> Vec<String> {
@@ -202,7 +217,7 @@ fn check_split(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
                     .help("name the column that says train, val or test".to_owned());
                 found.push(finding);
             }
-            DatasetSpec::DeamStatic(_) | DatasetSpec::Synthetic(_) => {
+            _ => {
                 found.push(at(
                     "dataset.split.kind",
                     "only datasets of kind = \"table\" can be split by a column",

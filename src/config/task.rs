@@ -25,7 +25,9 @@ impl Task {
                 (true, Some(_)) => Some(Self::Classification),
                 _ => None,
             },
-            DatasetSpec::DeamStatic(_) | DatasetSpec::Synthetic(_) => Some(Self::Regression),
+            DatasetSpec::DeamStatic(_) | DatasetSpec::DeamDynamic(_) | DatasetSpec::Synthetic(_) => {
+                Some(Self::Regression)
+            }
         }
     }
 

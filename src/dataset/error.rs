@@ -52,12 +52,22 @@ pub enum Error {
     #[error("{problem}")]
     Setting { problem: String, hint: &'static str },
 
+    /// `wanted`: the names of the files, without the outer backticks.
     #[error(
-        "no song-level annotations of DEAM in `{}`; looked for `static_annotations_averaged_songs_*.csv` in:{}",
+        "{corpus} are not in `{}`; looked for `{wanted}` in:{}",
         root.display(),
         looked_in.iter().map(|folder| format!("\n  {}", folder.display())).collect::<String>()
     )]
-    NoDeamAnnotations { root: PathBuf, looked_in: Vec<PathBuf> },
+    NoAnnotations {
+        corpus: &'static str,
+        wanted: String,
+        root: PathBuf,
+        looked_in: Vec<PathBuf>,
+    },
+
+    /// The annotations are there, but the settings leave nothing of them.
+    #[error("{what}")]
+    NoExamples { what: String, hint: &'static str },
 
     /// Rows or audio files that cannot be used.
     #[error(transparent)]
@@ -91,9 +101,9 @@ impl Error {
             }
             Self::NoHeader { .. } => Some("the first line must name the columns, separated by commas".into()),
             Self::NoRows { .. } => Some("each line after the header is one example".into()),
-            Self::Setting { hint, .. } => Some((*hint).into()),
-            Self::NoDeamAnnotations { .. } => Some(
-                "`dataset.root` is the folder that holds `annotations/` and `MEMD_audio/`, as the archives of DEAM unpack"
+            Self::Setting { hint, .. } | Self::NoExamples { hint, .. } => Some((*hint).into()),
+            Self::NoAnnotations { .. } => Some(
+                "`dataset.root` is the folder that the archives were unpacked in; `affect datasets show KIND` prints the expected tree"
                     .into(),
             ),
             Self::Faulty(problems) => problems.hint(),

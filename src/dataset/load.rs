@@ -41,6 +41,7 @@ impl DatasetSpec {
         match self {
             Self::Table(spec) => table::load(spec, recordings),
             Self::DeamStatic(spec) => deam::load_static(spec, recordings),
+            Self::DeamDynamic(spec) => deam::load_dynamic(spec, recordings),
             Self::Synthetic(spec) => {
                 let root = synthetic::prepare(spec, context.cache, context.progress)?;
                 deam::load_synthetic(spec, root)

@@ -8,6 +8,7 @@ mod csv_file;
 mod deam;
 pub mod error;
 mod fingerprint;
+mod folder;
 mod load;
 pub mod manifest;
 pub mod spec;
@@ -17,6 +18,9 @@ mod table;
 
 pub use error::{Error, Problems};
 pub use load::LoadContext;
-pub use manifest::{Example, Fault, Manifest, Media, Source, Target, Task, Window};
-pub use spec::{DatasetSpec, DeamScale, DeamStaticSpec, DeamTarget, OnError, SyntheticSpec, TableSpec};
+pub use manifest::{Details, Example, Fault, Manifest, Media, Source, Target, Task, Window};
+pub use spec::{
+    DatasetSpec, DeamDynamicSpec, DeamScale, DeamStaticSpec, DeamTarget, OnError, SyntheticSpec, TableSpec,
+    ValenceArousalSwap, Windows,
+};
 pub use split::{Split, SplitSpec};

@@ -46,7 +46,9 @@ pub(super) fn load(spec: &TableSpec, recordings: Recordings) -> Result<Manifest,
                 window: draft.window,
             },
             target,
+            deviations: Vec::new(),
             split: draft.split,
+            details: None,
             source: draft.source,
         }
     });

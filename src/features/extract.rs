@@ -19,7 +19,7 @@ use super::timings::{Clocks, Stage};
 use super::writer::Writer;
 use super::{Error, MelRecipe, Normalize, Progress};
 use crate::audio::{ReadWindow, Scratch};
-use crate::dataset::{Fault, Manifest, Media, OnError};
+use crate::dataset::{Fault, Manifest, OnError};
 use crate::files;
 
 /// All examples of one media file.
@@ -149,7 +149,7 @@ fn groups<'a>(manifest: &'a Manifest, extractor: &Extractor) -> Vec<Group<'a>> {
     let mut groups: Vec<Group> = Vec::new();
     let mut by_path: HashMap<&Path, usize> = HashMap::new();
     for (index, example) in manifest.examples.iter().enumerate() {
-        let Media::Audio { path, window } = &example.media;
+        let (path, window) = (example.media.path(), example.media.window());
         let group = *by_path.entry(path).or_insert_with(|| {
             groups.push(Group {
                 path,
@@ -159,7 +159,7 @@ fn groups<'a>(manifest: &'a Manifest, extractor: &Extractor) -> Vec<Group<'a>> {
             groups.len() - 1
         });
         groups[group].examples.push(index);
-        groups[group].windows.push(extractor.read_window(*window));
+        groups[group].windows.push(extractor.read_window(window));
     }
     groups
 }
