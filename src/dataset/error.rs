@@ -76,6 +76,16 @@ pub enum Error {
     #[error("all {} examples were left out, because their audio cannot be used:\n{}", faults.len(), Listed(faults, FILES_SHOWN))]
     NothingLeft { faults: Vec<Fault> },
 
+    /// What was asked for needs examples with targets.
+    #[error(
+        "the dataset imemnet is pairs of music and pictures, and there is no network that learns to match them yet"
+    )]
+    Pairs,
+
+    /// The corpus's own split cannot be used.
+    #[error(transparent)]
+    Split(#[from] super::split::Error),
+
     #[error(transparent)]
     Synthetic(#[from] synthetic::Error),
 }
@@ -108,6 +118,10 @@ impl Error {
             ),
             Self::Faulty(problems) => problems.hint(),
             Self::NothingLeft { .. } => Some("check `dataset.root` and where the audio lies".into()),
+            Self::Pairs => Some(
+                "`affect check` reads the pairs and tells what is in them; `imemnet-c-image` and `imemnet-c-music` can be trained on".into(),
+            ),
+            Self::Split(error) => error.hint(),
             Self::Synthetic(synthetic::Error::Files(error)) => error.hint().map(Into::into),
             Self::Synthetic(_) => None,
         }

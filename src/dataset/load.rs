@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::audio_files::{self, Inspected};
-use super::{DatasetSpec, Error, Example, Fault, Manifest, OnError, Problems, deam, synthetic, table};
+use super::{DatasetSpec, Error, Example, Fault, Manifest, OnError, Problems, deam, imemnet, meld, synthetic, table};
 
 /// What loading needs besides the settings.
 pub struct LoadContext<'a> {
@@ -42,6 +42,10 @@ impl DatasetSpec {
             Self::Table(spec) => table::load(spec, recordings),
             Self::DeamStatic(spec) => deam::load_static(spec, recordings),
             Self::DeamDynamic(spec) => deam::load_dynamic(spec, recordings),
+            Self::Meld(spec) => meld::load(spec, recordings),
+            Self::Imemnet(_) => Err(Error::Pairs),
+            Self::ImemnetCImage(spec) => imemnet::load_image(spec, recordings),
+            Self::ImemnetCMusic(spec) => imemnet::load_music(spec, recordings),
             Self::Synthetic(spec) => {
                 let root = synthetic::prepare(spec, context.cache, context.progress)?;
                 deam::load_synthetic(spec, root)

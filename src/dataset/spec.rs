@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SplitSpec;
+use super::imemnet::{ImemnetCImageSpec, ImemnetCMusicSpec, ImemnetSpec};
 
 /// Where the examples come from. `kind` decides which keys there are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -14,6 +15,10 @@ pub enum DatasetSpec {
     Table(TableSpec),
     DeamStatic(DeamStaticSpec),
     DeamDynamic(DeamDynamicSpec),
+    Meld(MeldSpec),
+    Imemnet(ImemnetSpec),
+    ImemnetCImage(ImemnetCImageSpec),
+    ImemnetCMusic(ImemnetCMusicSpec),
     Synthetic(SyntheticSpec),
 }
 
@@ -24,6 +29,10 @@ impl DatasetSpec {
             Self::Table(_) => "table",
             Self::DeamStatic(_) => "deam-static",
             Self::DeamDynamic(_) => "deam-dynamic",
+            Self::Meld(_) => "meld",
+            Self::Imemnet(_) => "imemnet",
+            Self::ImemnetCImage(_) => "imemnet-c-image",
+            Self::ImemnetCMusic(_) => "imemnet-c-music",
             Self::Synthetic(_) => "synthetic",
         }
     }
@@ -34,6 +43,10 @@ impl DatasetSpec {
             Self::Table(spec) => &spec.split,
             Self::DeamStatic(spec) => &spec.split,
             Self::DeamDynamic(spec) => &spec.split,
+            Self::Meld(spec) => &spec.split,
+            Self::Imemnet(spec) => &spec.split,
+            Self::ImemnetCImage(spec) => &spec.split,
+            Self::ImemnetCMusic(spec) => &spec.split,
             Self::Synthetic(spec) => &spec.split,
         }
     }
@@ -45,7 +58,10 @@ impl DatasetSpec {
             Self::Table(spec) => spec.on_error = on_error,
             Self::DeamStatic(spec) => spec.on_error = on_error,
             Self::DeamDynamic(spec) => spec.on_error = on_error,
-            Self::Synthetic(_) => {}
+            Self::Meld(spec) => spec.on_error = on_error,
+            Self::ImemnetCImage(spec) => spec.on_error = on_error,
+            Self::ImemnetCMusic(spec) => spec.on_error = on_error,
+            Self::Imemnet(_) | Self::Synthetic(_) => {}
         }
         spec
     }
@@ -56,7 +72,10 @@ impl DatasetSpec {
             Self::Table(spec) => spec.on_error,
             Self::DeamStatic(spec) => spec.on_error,
             Self::DeamDynamic(spec) => spec.on_error,
-            Self::Synthetic(_) => OnError::Fail,
+            Self::Meld(spec) => spec.on_error,
+            Self::ImemnetCImage(spec) => spec.on_error,
+            Self::ImemnetCMusic(spec) => spec.on_error,
+            Self::Imemnet(_) | Self::Synthetic(_) => OnError::Fail,
         }
     }
 }
@@ -253,8 +272,82 @@ fn half() -> f64 {
     0.5
 }
 
-fn valence_and_arousal() -> Vec<DeamTarget> {
+pub(super) fn valence_and_arousal() -> Vec<DeamTarget> {
     vec![DeamTarget::Valence, DeamTarget::Arousal]
+}
+
+/// MELD, the Multimodal EmotionLines Dataset: utterances of a television series, by dialogue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeldSpec {
+    /// The folder that holds the tables `train_sent_emo.csv`, … and the folders with the clips.
+    pub root: PathBuf,
+    /// What is predicted.
+    #[serde(default)]
+    pub label: MeldLabel,
+    /// What must not straddle a split.
+    #[serde(default)]
+    pub group: MeldGroup,
+    /// The utterances that are used, and their order. Default: all, in the order of the tables.
+    #[serde(default)]
+    pub ids: Option<IdLists>,
+    /// Default: the official split.
+    #[serde(default = "official")]
+    pub split: SplitSpec,
+    /// What happens to utterances whose clip is missing or damaged. By default they keep their place with features of zeros, so
+    /// that arrays stay aligned with those of other tools.
+    #[serde(default = "zeros")]
+    pub on_error: OnError,
+}
+
+/// What MELD's utterances are labelled with. Classes are sorted by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MeldLabel {
+    /// anger, disgust, fear, joy, neutral, sadness, surprise.
+    #[default]
+    Emotion,
+    /// negative, neutral, positive.
+    Sentiment,
+}
+
+/// What of MELD must not straddle a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MeldGroup {
+    #[default]
+    Dialogue,
+    /// The series' main characters speak in all three official splits, so this needs another split than the official one.
+    Speaker,
+}
+
+/// Files that list ids, relative to `root`: CSV, `.npy`, or the pickle `text_emotion.pkl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum IdLists {
+    /// One file for all three splits: a CSV file with the columns `split`, `dialogue` and `utterance` (or `id`, as in
+    /// `train/dia0_utt0`), an array of such ids, or the pickle.
+    One(PathBuf),
+    /// A file for each split: CSV files with `dialogue` and `utterance` (or `id`, as in `dia0_utt0`), or arrays of such ids or
+    /// of pairs of numbers. A split without a file has no utterances.
+    Each(IdListPerSplit),
+}
+
+/// A file for each split.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdListPerSplit {
+    pub train: Option<PathBuf>,
+    pub val: Option<PathBuf>,
+    pub test: Option<PathBuf>,
+}
+
+pub(super) fn official() -> SplitSpec {
+    SplitSpec::Official
+}
+
+fn zeros() -> OnError {
+    OnError::Zeros
 }
 
 /// Music rendered by the program from known valence and arousal, in DEAM's layout.

@@ -7,6 +7,8 @@
 )]
 
 pub mod deam;
+pub mod imemnet;
+pub mod meld;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use super::layout::{self, AudioFolder};
 use super::per_second::{self, Dynamic, mean};
-use super::scale::Rescaling;
 use super::{check_targets, name};
 use crate::dataset::audio_files::Inspected;
 use crate::dataset::load::{Recordings, check_root, conclude, remark_on_faults};
+use crate::dataset::scale::Rescaling;
 use crate::dataset::{
     DeamDynamicSpec, DeamScale, Error, Example, Manifest, Media, Target, Task, Window, Windows, error::quoted,
 };

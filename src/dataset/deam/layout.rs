@@ -124,11 +124,6 @@ impl AudioFolder {
         Ok(Self { folder, songs })
     }
 
-    /// The folder itself, which need not be there.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// The file of the song `id`; the place where it should be when it is missing.
     pub fn file(&self, id: u64) -> PathBuf {
         match self.songs.get(&id) {

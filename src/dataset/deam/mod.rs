@@ -6,7 +6,6 @@
 mod dynamic;
 mod layout;
 mod per_second;
-mod scale;
 mod song_level;
 mod swap;
 
@@ -14,13 +13,13 @@ use std::path::PathBuf;
 
 use super::audio_files::Inspected;
 use super::load::{Recordings, check_root, conclude, remark_on_faults};
+use super::scale::Rescaling;
 use super::{
     DeamScale, DeamStaticSpec, DeamTarget, Error, Example, Manifest, Media, OnError, SyntheticSpec, Target, Task,
     ValenceArousalSwap, Window,
 };
 pub(super) use dynamic::load as load_dynamic;
 use layout::AudioFolder;
-use scale::Rescaling;
 use song_level::Song;
 
 /// `kind = "deam-static"`.
@@ -96,7 +95,7 @@ fn example(song: Song, spec: &DeamStaticSpec, audio: &AudioFolder, rescaling: Re
     }
 }
 
-fn check_targets(targets: &[DeamTarget]) -> Result<(), Error> {
+pub(super) fn check_targets(targets: &[DeamTarget]) -> Result<(), Error> {
     let hint = "write `targets = [\"valence\", \"arousal\"]`, or one of the two";
     if targets.is_empty() {
         return Err(Error::Setting {
@@ -113,7 +112,7 @@ fn check_targets(targets: &[DeamTarget]) -> Result<(), Error> {
     }
 }
 
-fn name(target: DeamTarget) -> &'static str {
+pub(super) fn name(target: DeamTarget) -> &'static str {
     match target {
         DeamTarget::Valence => "valence",
         DeamTarget::Arousal => "arousal",
