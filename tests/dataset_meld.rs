@@ -49,7 +49,7 @@ fn the_real_tables_have_the_documented_counts() {
     assert_eq!(details.speaker.as_deref(), Some("Chandler"));
     assert_eq!(details.time, Some((976.059, 981.731)));
     assert!(details.text.as_ref().unwrap().contains("company’s transition"));
-    says(&manifest, "13708 examples of 13708 kept without sound");
+    says(&manifest, "13708 examples of 13708 kept as zeros");
     let sides = assign(&manifest, &SplitSpec::Official, 1).unwrap();
     assert!(
         manifest
@@ -217,7 +217,7 @@ fn the_experiment_trains_on_clips_in_six_channels_and_stays_aligned() {
         assert!(result(&summary, "accuracy").is_finite());
         assert!(outcome.stderr.contains("3 AppleDouble files"), "{}", outcome.stderr);
         assert!(
-            outcome.stderr.contains("2 examples of 37 kept without sound"),
+            outcome.stderr.contains("2 examples of 37 kept as zeros"),
             "{}",
             outcome.stderr
         );

@@ -136,11 +136,13 @@ fn show(corpus: &Corpus, json: bool) -> Result<(), Failure> {
     }
     let list = |lines: &[&str]| lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
     let tree: Vec<&str> = corpus.tree.lines().collect();
-    let counts: Vec<String> = corpus
-        .counts
-        .iter()
+    let counts: Vec<String> = (corpus.counts.iter())
         .map(|count| format!("{} {}", count.rows, count.of))
         .collect();
+    let expected = match counts.as_slice() {
+        [] => String::new(),
+        counts => format!("expected     {}\n", counts.join(", ")),
+    };
     let experiments = match corpus.experiments {
         [] => String::new(),
         experiments => format!("experiments  {}\n", experiments.join(", ")),

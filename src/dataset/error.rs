@@ -73,8 +73,8 @@ pub enum Error {
     #[error(transparent)]
     Faulty(#[from] Box<Problems>),
 
-    #[error("all {} examples were left out, because their audio cannot be used:\n{}", faults.len(), Listed(faults, FILES_SHOWN))]
-    NothingLeft { faults: Vec<Fault> },
+    #[error("all {} examples were left out, because their {} cannot be used:\n{}", faults.len(), content.word(), Listed(faults, FILES_SHOWN))]
+    NothingLeft { content: Content, faults: Vec<Fault> },
 
     /// What was asked for needs examples with targets.
     #[error(
@@ -139,6 +139,34 @@ pub struct Problems {
     pub examples: usize,
     /// How many examples need the files of `media`.
     pub examples_without_media: usize,
+    /// What the files hold.
+    pub content: Content,
+}
+
+/// What media files hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Content {
+    #[default]
+    Sound,
+    Pictures,
+}
+
+impl Content {
+    /// Of these examples.
+    pub(super) fn of(examples: &[super::Example]) -> Self {
+        match examples.first().map(|example| &example.media) {
+            Some(super::Media::Image { .. }) => Self::Pictures,
+            _ => Self::Sound,
+        }
+    }
+
+    /// "audio", "picture": before "file".
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Sound => "audio",
+            Self::Pictures => "picture",
+        }
+    }
 }
 
 impl Problems {
@@ -147,11 +175,11 @@ impl Problems {
         if self.media.is_empty() {
             None
         } else if self.examples_without_media == self.examples {
-            Some(
-                "none of the audio was found: check `dataset.root` and the folder that the audio paths are relative to; \
+            let word = self.content.word();
+            Some(format!(
+                "none of the {word} was found: check `dataset.root` and the folder that the {word} paths are relative to; \
                  `dataset.on_error` is for single files"
-                    .into(),
-            )
+            ))
         } else {
             Some(
                 "`dataset.on_error = \"skip\"` leaves such examples out, `\"zeros\"` keeps them without sound; the run \
@@ -183,7 +211,8 @@ impl fmt::Display for Problems {
             let noun = if count == 1 { "file" } else { "files" };
             write!(
                 f,
-                "{count} audio {noun} cannot be used:\n{}",
+                "{count} {} {noun} cannot be used:\n{}",
+                self.content.word(),
                 Listed(&self.media, FILES_SHOWN)
             )?;
         }

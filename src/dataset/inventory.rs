@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::catalogue::Corpus;
 use super::folder::names_in;
-use super::{DatasetSpec, Error, Fault, LoadContext, Media};
+use super::{DatasetSpec, Error, Fault, LoadContext, Media, Split};
 
 /// What of a corpus is there.
 #[derive(Debug, Clone, Serialize)]
@@ -92,6 +92,13 @@ impl Inventory {
             let pairs = super::imemnet::matching::load(spec)?;
             inventory.counts = counted(corpus.found_pairs(spec)?);
             inventory.remarks = pairs.remarks;
+            let folder = pairs.files.first().and_then(|(_, path)| path.parent()).unwrap_or(root);
+            let lacking = Split::ALL
+                .into_iter()
+                .filter(|split| !pairs.files.iter().any(|(it, _)| it == split));
+            inventory.missing = lacking
+                .map(|split| folder.join(format!("{}_matching.txt", split.name())))
+                .collect();
             return Ok(inventory);
         }
         let manifest = spec.load(&LoadContext {
@@ -115,7 +122,7 @@ impl Inventory {
             if !bad.insert(&fault.path) {
                 continue;
             }
-            match fault.what.starts_with("missing") {
+            match !fault.path.exists() {
                 true => self.missing.push(fault.path.clone()),
                 false => self.damaged.push(Damaged {
                     path: fault.path.clone(),

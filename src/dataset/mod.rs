@@ -21,7 +21,7 @@ pub mod split;
 pub mod synthetic;
 mod table;
 
-pub use error::{Error, Problems};
+pub use error::{Content, Error, Problems};
 pub use imemnet::{ImemnetCImageSpec, ImemnetCMusicSpec, ImemnetSpec};
 pub use load::LoadContext;
 pub use manifest::{Details, Example, Fault, Manifest, Media, Source, Target, Task, Window};

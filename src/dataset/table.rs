@@ -55,7 +55,7 @@ pub(super) fn load(spec: &TableSpec, recordings: Recordings) -> Result<Manifest,
     let Inspected { examples, faults } = conclude(examples.collect(), problems, spec.on_error, recordings)?;
 
     let mut remarks = Vec::new();
-    remarks.extend(remark_on_faults(faults.len(), examples.len(), spec.on_error));
+    remarks.extend(remark_on_faults(&faults, &examples, spec.on_error));
     let task = match classes {
         Some(classes) => {
             classes.check_after_skipping(&file, &examples, &faults)?;
@@ -218,6 +218,7 @@ impl Classes {
             media: super::audio_files::by_file(faults),
             examples: examples.len() + faults.len(),
             examples_without_media: faults.len(),
+            content: super::error::Content::Sound,
         })
         .into())
     }

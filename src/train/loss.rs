@@ -43,7 +43,7 @@ impl Loss {
             (
                 LossSpec::CrossEntropy {
                     class_weights,
-                    max_class_weight,
+                    class_weight_cap,
                 },
                 Problem::Classification { classes },
             ) => {
@@ -51,7 +51,7 @@ impl Loss {
                     ClassWeights::None => vec![1.0; classes.len()],
                     ClassWeights::Balanced => balanced(classes.len(), labels, train),
                 };
-                if let Some(most) = max_class_weight {
+                if let Some(most) = class_weight_cap {
                     weights.iter_mut().for_each(|weight| *weight = weight.min(*most as f32));
                 }
                 Ok(Self::CrossEntropy { weights })

@@ -23,7 +23,7 @@ pub enum LossSpec {
         /// as much as all others.
         #[serde(default)]
         #[schemars(range(min = 0.001))]
-        max_class_weight: Option<f64>,
+        class_weight_cap: Option<f64>,
     },
 }
 

@@ -53,7 +53,7 @@ pub(in crate::dataset) fn load(spec: &DeamDynamicSpec, recordings: Recordings) -
             "{outside} annotations are outside −1 to 1; they are used as they are"
         ));
     }
-    remarks.extend(remark_on_faults(faults.len(), examples.len(), spec.on_error));
+    remarks.extend(remark_on_faults(&faults, &examples, spec.on_error));
     Ok(Manifest {
         root: spec.root.clone(),
         task: Task::Regression {

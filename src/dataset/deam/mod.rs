@@ -58,7 +58,7 @@ fn load_songs(spec: &DeamStaticSpec, recordings: Recordings) -> Result<Manifest,
     let Inspected { examples, faults } = conclude(examples.collect(), problems, spec.on_error, recordings)?;
     let mut remarks = vec![rescaling.remark("ratings")];
     remarks.extend(swap);
-    remarks.extend(remark_on_faults(faults.len(), examples.len(), spec.on_error));
+    remarks.extend(remark_on_faults(&faults, &examples, spec.on_error));
     Ok(Manifest {
         root: spec.root.clone(),
         task: Task::Regression {

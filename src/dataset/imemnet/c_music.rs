@@ -72,7 +72,7 @@ pub(in crate::dataset) fn load(spec: &ImemnetCMusicSpec, recordings: Recordings)
         remarks.push(remark);
     }
     let Inspected { examples, faults } = conclude(examples, problems, spec.on_error, recordings)?;
-    remarks.extend(remark_on_faults(faults.len(), examples.len(), spec.on_error));
+    remarks.extend(remark_on_faults(&faults, &examples, spec.on_error));
     Ok(Manifest {
         root: spec.root.clone(),
         task: Task::Regression {

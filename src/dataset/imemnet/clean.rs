@@ -3,14 +3,14 @@
 //! The result has the format of the cleaned files that circulate: `clip array score`, CRLF. Scores are written as they were read;
 //! the files that circulate were rewritten by pandas, whose fast parser can change the last digit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::arrays::ArrayNames;
-use super::matching::each_line;
+use super::matching::{Names, each_line};
 use crate::dataset::Error;
 use crate::dataset::Problems;
 use crate::files;
@@ -58,7 +58,8 @@ pub fn clean(path: &Path, names: &ArrayNames, threshold: f64, folder: &Path) -> 
         pictures: 0,
     };
     let mut without: BTreeSet<String> = BTreeSet::new();
-    let mut pairs: BTreeSet<(String, String)> = BTreeSet::new();
+    let (mut clips, mut pictures) = (Names::default(), Names::default());
+    let mut pairs: HashSet<(u32, u32)> = HashSet::new();
     let mut failed: Option<Error> = None;
     let written = files::write_whole_with(&to, |writer| {
         let mut writer = io::BufWriter::new(writer);
@@ -77,7 +78,8 @@ pub fn clean(path: &Path, names: &ArrayNames, threshold: f64, folder: &Path) -> 
                 return;
             }
             cleaned.kept += 1;
-            cleaned.repeated += usize::from(!pairs.insert((line.clip.to_owned(), array.to_owned())));
+            let pair = (clips.number(line.clip), pictures.number(array));
+            cleaned.repeated += usize::from(!pairs.insert(pair));
             if let Err(error) = write!(writer, "{} {array} {}\r\n", line.clip, line.score_text) {
                 problem.get_or_insert(error);
             }
@@ -109,10 +111,14 @@ pub fn clean(path: &Path, names: &ArrayNames, threshold: f64, folder: &Path) -> 
     for picture in without {
         *cleaned.pictures_without_array.entry(beginning(&picture)).or_default() += 1;
     }
-    let distinct = |of: &dyn Fn(&(String, String)) -> String| pairs.iter().map(of).collect::<BTreeSet<_>>().len();
-    cleaned.clips = distinct(&|pair| pair.0.clone());
-    cleaned.songs = distinct(&|pair| super::song_of(&pair.0).to_owned());
-    cleaned.pictures = distinct(&|pair| pair.1.clone());
+    let clips = clips.into_list();
+    cleaned.clips = clips.len();
+    cleaned.songs = clips
+        .iter()
+        .map(|clip| super::song_of(clip))
+        .collect::<BTreeSet<_>>()
+        .len();
+    cleaned.pictures = pictures.into_list().len();
     Ok(cleaned)
 }
 

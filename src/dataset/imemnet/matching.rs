@@ -237,12 +237,12 @@ fn parse(text: &str) -> Result<Option<Line<'_>>, String> {
 
 /// Names as numbers, in the order of their first use.
 #[derive(Default)]
-struct Names {
+pub(super) struct Names {
     numbers: HashMap<Box<str>, u32>,
 }
 
 impl Names {
-    fn number(&mut self, name: &str) -> u32 {
+    pub fn number(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
@@ -251,7 +251,8 @@ impl Names {
         number
     }
 
-    fn into_list(self) -> Vec<String> {
+    /// The names in the order of their numbers.
+    pub fn into_list(self) -> Vec<String> {
         let mut names: Vec<(u32, Box<str>)> = self.numbers.into_iter().map(|(name, number)| (number, name)).collect();
         names.sort_unstable_by_key(|(number, _)| *number);
         names.into_iter().map(|(_, name)| name.into()).collect()

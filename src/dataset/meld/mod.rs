@@ -72,7 +72,7 @@ pub(super) fn load(spec: &MeldSpec, recordings: Recordings) -> Result<Manifest, 
         });
     }
     let Inspected { examples, faults } = conclude(examples, problems, spec.on_error, recordings)?;
-    remarks.extend(remark_on_faults(faults.len(), examples.len(), spec.on_error));
+    remarks.extend(remark_on_faults(&faults, &examples, spec.on_error));
     remarks.extend(remark_on_speakers(&examples, spec));
     Ok(Manifest {
         root: spec.root.clone(),
