@@ -76,12 +76,7 @@ fn numbers_with_windows_groups_and_a_split() {
     let groups: Vec<_> = manifest.examples.iter().map(|it| it.group.as_str()).collect();
     assert_eq!(groups, ["1", "1", "2", "3"]);
     assert_eq!(manifest.examples[0].target, Target::Values(vec![-0.1, 0.5]));
-    let windows: Vec<_> = (manifest.examples.iter())
-        .map(|it| {
-            let window = it.media.window();
-            window
-        })
-        .collect();
+    let windows: Vec<_> = (manifest.examples.iter()).map(|it| it.media.window()).collect();
     let window = |start, duration| Window { start, duration };
     assert_eq!(
         windows,

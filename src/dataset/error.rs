@@ -288,6 +288,7 @@ mod tests {
                 .collect(),
             examples: 20,
             examples_without_media: 12,
+            ..Problems::default()
         };
         let message = Error::from(Box::new(problems)).to_string();
         assert!(message.contains("labels.csv:3"), "{message}");

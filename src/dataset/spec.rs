@@ -292,7 +292,9 @@ pub struct MeldSpec {
     #[serde(default)]
     pub ids: Option<IdLists>,
     /// Default: the official split.
+    // The schema's default would become that of every `[dataset.split]` without a `kind`.
     #[serde(default = "official")]
+    #[schemars(extend("default" = null))]
     pub split: SplitSpec,
     /// What happens to utterances whose clip is missing or damaged. By default they keep their place with features of zeros, so
     /// that arrays stay aligned with those of other tools.

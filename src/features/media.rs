@@ -13,7 +13,7 @@ use crate::dataset::Media;
 
 /// Sound or pictures.
 pub enum MediaExtractor {
-    Sound(Extractor),
+    Sound(Box<Extractor>),
     Pictures(Pictures),
 }
 

