@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::catalogue::Corpus;
 use super::folder::names_in;
-use super::{DatasetSpec, Error, Fault, LoadContext, Media, Split};
+use super::load::remark_on_faults;
+use super::{DatasetSpec, Error, Fault, LoadContext, Media, OnError, Split};
 
 /// What of a corpus is there.
 #[derive(Debug, Clone, Serialize)]
@@ -112,7 +113,10 @@ impl Inventory {
             .any(|it| matches!(it.media, Media::Image { .. }));
         inventory.sort(&manifest.examples, &manifest.faults);
         inventory.look_beside(&manifest.annotation_files)?;
+        // That faulty files were handled is said by the lists of them.
+        let handled = remark_on_faults(&manifest.faults, &manifest.examples, OnError::Zeros);
         inventory.remarks = manifest.remarks;
+        inventory.remarks.retain(|remark| Some(remark) != handled.as_ref());
         Ok(inventory)
     }
 

@@ -157,9 +157,7 @@ pub struct DeamStaticSpec {
 }
 
 /// In DEAM's song-level file, valence and arousal of the songs 1 to 1000 look swapped: they correlate with the averages of the
-/// dynamic annotations the wrong way round (r about 0.9 for 99 songs), those above 1000 the right way.
-///
-/// The default takes the file as it is, because published figures were obtained that way, and says in the run's record what the
+/// dynamic annotations the wrong way round (r about 0.9 for 99 songs), those above 1000 the right way. The default takes the file as it is, because published figures were obtained that way, and says in the run's record what the
 /// dynamic annotations have to say about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

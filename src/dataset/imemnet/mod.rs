@@ -1,8 +1,8 @@
 //! IMEMNet and IMEMNet-C: pictures, music, what they express, and which of them go together.
 //!
 //! IMEMNet (Zhao, Li, Yao, Nie, Jia, Yang and Keutzer 2020) is a list of pairs of a clip of music and a picture with a score for how well they match in
-//! valence and arousal ([`matching`]). IMEMNet-C is the valence and arousal themselves, of the pictures ([`c_image`]) and of the
-//! clips with captions ([`c_music`]). Pictures are files, or arrays of the EMOTIC corpus ([`arrays`]).
+//! valence and arousal ([`matching`]). IMEMNet-C is the valence and arousal themselves, of the pictures (`c_image`) and of the
+//! clips with captions (`c_music`). Pictures are files, or arrays of the EMOTIC corpus ([`arrays`]).
 
 pub mod arrays;
 mod c_image;

@@ -95,9 +95,7 @@ pub enum Pictures {
     Arrays,
 }
 
-/// What is done about ids that a table has several times, with other values each time.
-///
-/// In `image_va.csv` these are eight numbers of IAPS that lost their decimals: 2352 stands for 2352.1 and 2352.2, one of them pleasant,
+/// What is done about ids that a table has several times, with other values each time. In `image_va.csv` these are eight numbers of IAPS that lost their decimals: 2352 stands for 2352.1 and 2352.2, one of them pleasant,
 /// the other one not. Which row belongs to the file of that name can't be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -86,7 +86,7 @@ pub(super) fn assign(manifest: &Manifest, path: &Path) -> Result<Vec<Split>, Err
     }
 }
 
-/// `id,group,split`, a row per example in the manifest's order: what [`assign`] reads.
+/// `id,group,split`, a row per example in the manifest's order: what [`SplitSpec::File`](super::SplitSpec::File) reads.
 pub fn write(manifest: &Manifest, sides: &[Split]) -> Vec<u8> {
     let mut text = Vec::new();
     let mut writer = csv::Writer::from_writer(&mut text);
