@@ -26,6 +26,7 @@ pub mod evaluate;
 pub mod features;
 pub mod files;
 pub mod nn;
+mod npy_header;
 pub mod random;
 pub mod report;
 pub mod track;

@@ -86,7 +86,7 @@ fn features_are_computed_once() {
 }
 
 /// Every command, with the flags that its help must speak of.
-const COMMANDS: [(&str, &[&str]); 8] = [
+const COMMANDS: [(&str, &[&str]); 9] = [
     (
         "run",
         &[
@@ -110,6 +110,7 @@ const COMMANDS: [(&str, &[&str]); 8] = [
             "--device",
             "--threads",
             "--cache",
+            "--export-split",
             "--json",
             "--color",
         ],
@@ -127,6 +128,7 @@ const COMMANDS: [(&str, &[&str]); 8] = [
             "--json",
         ],
     ),
+    ("datasets", &["list", "show", "verify", "clean"]),
     ("ls", &["--experiment", "--limit", "--rebuild", "--runs", "--json"]),
     ("show", &["<RUN>", "--runs", "--json"]),
     ("schema", &["--color"]),

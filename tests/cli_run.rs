@@ -55,6 +55,7 @@ fn a_regression_leaves_everything_that_belongs_to_a_run() {
         "train/events.out.tfevents",
         "val/events.out.tfevents",
         "predictions.csv",
+        "split.csv",
         "report.html",
         "log.jsonl",
     ]

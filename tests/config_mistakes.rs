@@ -873,7 +873,8 @@ fn an_empty_file_and_one_that_is_no_text_are_named() {
 Error:
   × missing table `[dataset]` in empty/cnn.toml
   help: Where the examples come from. `kind` decides which keys there are.
-        kinds: table, deam-static, synthetic
+        kinds: table, deam-static, deam-dynamic, meld, imemnet, imemnet-c-image, imemnet-c-music,
+        synthetic
 
 Error:
   × missing table `[model]` in empty/cnn.toml

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use affect::dataset::imemnet::{Matching, Pair};
 use affect::dataset::split::{self, Error, assign};
 use affect::dataset::{Example, Manifest, Media, Source, Split, SplitSpec, Target, Task, Window};
 use proptest::prelude::*;
@@ -24,7 +25,9 @@ fn manifest(examples: &[(usize, u32)]) -> Manifest {
                     window: Window::default(),
                 },
                 target: Target::Class(class),
+                deviations: Vec::new(),
                 split: None,
+                details: None,
                 source: Source {
                     file: Path::new("corpus/labels.csv").into(),
                     line: Some(number as u64 + 2),
@@ -153,6 +156,39 @@ proptest! {
                 prop_assert!((found as f64 - wanted).abs() < 2.0, "{} for {}", found, wanted);
             }
         }
+    }
+
+    #[test]
+    fn a_split_that_was_written_is_read_back(examples in grouped(), fractions in fractions(), seed: u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("split.csv");
+        let manifest = manifest(&examples);
+        let sides = assign(&manifest, &random(fractions, false), seed).unwrap();
+        affect::files::write_whole(&file, &split::write(&manifest, &sides)).unwrap();
+        prop_assert_eq!(assign(&manifest, &SplitSpec::File { file }, seed + u64::from(seed < u64::MAX)).unwrap(), sides);
+    }
+
+    #[test]
+    fn pairs_are_divided_by_song(songs in prop::collection::vec(0u32..20, 30..200), fractions in fractions(), seed: u64) {
+        let clips: Vec<String> = songs.iter().enumerate().map(|(index, song)| format!("{song}-{index}")).collect();
+        prop_assume!(songs.iter().collect::<BTreeSet<_>>().len() >= 3);
+        let pairs = (0..clips.len() as u32).map(|clip| Pair { clip, image: clip % 7, score: 0.5, split: Split::Train }).collect();
+        let matching = Matching {
+            pairs,
+            images: (0..7).map(|image| image.to_string()).collect(),
+            clip_va: Vec::new(),
+            image_va: Vec::new(),
+            files: Vec::new(),
+            remarks: Vec::new(),
+            clips,
+        };
+        let sides = matching.assign(&random(fractions, false), seed).unwrap();
+        let mut of_songs: BTreeMap<u32, BTreeSet<Split>> = BTreeMap::new();
+        for (song, side) in songs.iter().zip(&sides) {
+            of_songs.entry(*song).or_default().insert(*side);
+        }
+        prop_assert!(of_songs.values().all(|sides| sides.len() == 1));
+        prop_assert!(counts(&sides).iter().all(|count| *count > 0));
     }
 
     #[test]
@@ -332,4 +368,19 @@ fn a_declared_split_must_be_complete() {
     assert_eq!(error.to_string(), "the declared split has no val examples");
     manifest.examples[1].split = Some(Split::Val);
     assert_eq!(counts(&assign(&manifest, &SplitSpec::Column, 1).unwrap()), [4, 1, 1]);
+}
+
+#[test]
+fn classes_that_a_side_lacks_are_remarked_and_refuse_nothing() {
+    let manifest = manifest(&[(0, 0), (1, 1), (2, 2), (3, 0)]);
+    let sides = [Split::Train, Split::Train, Split::Val, Split::Test];
+    assert_eq!(
+        split::remarks(&manifest, &sides),
+        [
+            "train has no example of the emotion `fear`",
+            "val has no example of the emotion `anger`, `joy`",
+            "test has no example of the emotion `joy`, `fear`",
+        ]
+    );
+    assert_eq!(split::remarks(&manifest, &[Split::Train; 4]).len(), 2);
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use affect::dataset::{DatasetSpec, Error, LoadContext, Manifest, Media, Split, Target, Task, Window, split};
+use affect::dataset::{DatasetSpec, Error, LoadContext, Manifest, Split, Target, Task, Window, split};
 use affect::files;
 
 /// A corpus with `labels.csv` and some small files that stand for audio (nothing here opens them).
@@ -76,12 +76,7 @@ fn numbers_with_windows_groups_and_a_split() {
     let groups: Vec<_> = manifest.examples.iter().map(|it| it.group.as_str()).collect();
     assert_eq!(groups, ["1", "1", "2", "3"]);
     assert_eq!(manifest.examples[0].target, Target::Values(vec![-0.1, 0.5]));
-    let windows: Vec<_> = (manifest.examples.iter())
-        .map(|it| {
-            let Media::Audio { window, .. } = it.media;
-            window
-        })
-        .collect();
+    let windows: Vec<_> = (manifest.examples.iter()).map(|it| it.media.window()).collect();
     let window = |start, duration| Window { start, duration };
     assert_eq!(
         windows,

@@ -44,7 +44,9 @@ fn presets_have_the_shapes_of_the_field() {
                 window: Window::default(),
             },
             target: Target::Values(vec![0.0]),
+            deviations: Vec::new(),
             split: None,
+            details: None,
             source: affect::dataset::Source {
                 file: std::path::Path::new("labels.csv").into(),
                 line: None,

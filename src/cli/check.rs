@@ -1,12 +1,14 @@
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::experiment_args::SettingsArgs;
 use super::failure::Failure;
-use super::output;
 use super::pipeline::{self, Prepared};
-use crate::config;
-use crate::dataset::Split;
+use super::{check_pairs, output};
+use crate::dataset::{DatasetSpec, Split, split};
 use crate::nn::{PlannedLayer, shape_text};
+use crate::{config, files};
 
 /// Check an experiment and print its plan, without doing any work.
 ///
@@ -20,6 +22,9 @@ pub struct Args {
     experiment: String,
     #[command(flatten)]
     settings: SettingsArgs,
+    /// Write the split as a CSV file with the columns id, group and split, for `dataset.split = { kind = "file", file = … }`.
+    #[arg(long, value_name = "FILE")]
+    export_split: Option<PathBuf>,
     /// Print the plan as JSON.
     #[arg(long)]
     json: bool,
@@ -56,7 +61,17 @@ struct Layer {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let resolved = args.settings.load(&args.experiment)?;
     args.settings.start_threads()?;
+    if let DatasetSpec::Imemnet(spec) = &resolved.experiment.dataset {
+        return match &args.export_split {
+            Some(_) => Err(Failure::request("the split of pairs cannot be written to a file", None)),
+            None => check_pairs::run(&resolved, spec, args.json),
+        };
+    }
     let prepared = pipeline::prepare(&resolved, &args.settings.cache.cache)?;
+    if let Some(path) = &args.export_split {
+        files::write_whole(path, &split::write(&prepared.manifest, &prepared.splits))?;
+        output::item("split", &format!("written to {}", path.display()));
+    }
     let plan = Plan {
         experiment: resolved.experiment.experiment.name.clone(),
         settings: config::flatten(&resolved.experiment),

@@ -77,7 +77,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let extracted = Extracted {
         key: features.key().into(),
         folder: match &experiment.features {
-            crate::features::Recipe::Mel(_) => cache.join("features").join(features.key()).display().to_string(),
+            crate::features::Recipe::Mel(_) | crate::features::Recipe::Image(_) => {
+                cache.join("features").join(features.key()).display().to_string()
+            }
             crate::features::Recipe::Npy(recipe) => recipe.folder.display().to_string(),
         },
         shape: features.shape(),

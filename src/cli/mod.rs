@@ -4,7 +4,9 @@
 //! wrong; 130 interrupted after the state was saved. Results go to stdout, everything else to stderr.
 
 mod check;
+mod check_pairs;
 mod completions;
+mod datasets;
 mod doctor;
 mod experiment_args;
 mod failure;
@@ -43,6 +45,7 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Features(features::Args),
+    Datasets(datasets::Args),
     Ls(ls::Args),
     Show(show::Args),
     Schema(schema::Args),
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Features(args) => features::run(&args),
+        Command::Datasets(args) => datasets::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Schema(args) => schema::run(&args),

@@ -36,9 +36,12 @@ pub fn prepare_and_decode(resolved: &Resolved, cache: &Path) -> Result<Prepared,
     fit_to(resolved, load_manifest_and_decode(resolved, cache)?)
 }
 
-fn fit_to(resolved: &Resolved, manifest: Manifest) -> Result<Prepared, Failure> {
+fn fit_to(resolved: &Resolved, mut manifest: Manifest) -> Result<Prepared, Failure> {
     let experiment = &resolved.experiment;
     let splits = split::assign(&manifest, experiment.dataset.split(), experiment.experiment.seed)?;
+    let remarks = split::remarks(&manifest, &splits);
+    remarks.iter().for_each(|remark| output::warning(remark));
+    manifest.remarks.extend(remarks);
     let shape = feature_shape(resolved, &manifest, &splits)?;
     let (problem, labels) = problem(&manifest);
     let plan = plan(resolved, &experiment.model, &shape, problem.width())?;

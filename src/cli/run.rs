@@ -11,6 +11,7 @@ use super::pipeline::{self, Prepared, Sides, Unusable};
 use super::recording;
 use super::work::{Done, Work};
 use crate::config::{self, Resolved};
+use crate::dataset::split;
 use crate::features::FeatureSet;
 use crate::files;
 use crate::nn::Network;
@@ -116,6 +117,10 @@ fn one(args: &Args, resolved: &Resolved) -> Result<Summary, Failure> {
     output::item("network", &format!("{parameters}, {flops} per example"));
 
     let dir = RunDir::create(&args.runs.runs, &about.name)?;
+    let split = split::write(&prepared.manifest, &prepared.splits);
+    files::write_whole(&dir.file("split.csv"), &split).inspect_err(|_| {
+        let _ = files::remove_folder(dir.path());
+    })?;
     let provenance = Provenance::collect(Circumstances {
         folder: Path::new("."),
         command_line: std::env::args().collect(),

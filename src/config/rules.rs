@@ -9,7 +9,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::dataset::{DatasetSpec, SplitSpec};
+use crate::dataset::{DatasetSpec, DeamDynamicSpec, SplitSpec};
 use crate::evaluate::EvaluateSpec;
 use crate::features::Recipe;
 use crate::nn::NetworkSpec;
@@ -74,9 +74,12 @@ pub(super) fn check(parts: &Parts) -> Vec<Finding> {
             parts.evaluate.as_ref(),
         ));
     }
+    if let (Some(dataset), Some(features)) = (&parts.dataset, &parts.features) {
+        check_media(dataset, features, &mut found);
+    }
     match &parts.features {
         Some(Recipe::Mel(recipe)) => check_mel(recipe, &mut found),
-        Some(Recipe::Npy(_)) | None => {}
+        Some(Recipe::Image(_) | Recipe::Npy(_)) | None => {}
     }
     for (index, layer) in parts.model.iter().flat_map(|model| &model.layers).enumerate() {
         if let LayerSpec::Conv2d(conv) = layer {
@@ -157,9 +160,27 @@ fn check_dataset(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
             table.targets.clone()
         }
         DatasetSpec::DeamStatic(deam) => deam_targets(&deam.targets, found),
+        DatasetSpec::DeamDynamic(deam) => {
+            check_clips(deam, found);
+            deam_targets(&deam.targets, found)
+        }
         DatasetSpec::Synthetic(synthetic) => deam_targets(&synthetic.targets, found),
+        DatasetSpec::ImemnetCImage(imemnet) => deam_targets(&imemnet.targets, found),
+        DatasetSpec::ImemnetCMusic(imemnet) => deam_targets(&imemnet.targets, found),
+        DatasetSpec::Meld(_) | DatasetSpec::Imemnet(_) => Vec::new(),
     };
     no_duplicates("dataset.targets", targets, found);
+}
+
+fn check_clips(deam: &DeamDynamicSpec, found: &mut Vec<Finding>) {
+    if let Some(end) = deam.end_seconds
+        && end < deam.start_seconds + deam.clip_seconds
+    {
+        let first = deam.start_seconds + deam.clip_seconds;
+        let finding = at("dataset.end_seconds", "no clip ends before `dataset.end_seconds`")
+            .label(format!("must be at least {first}, where the first clip ends"));
+        found.push(finding);
+    }
 }
 
 fn deam_targets(targets: &[crate::dataset::spec::DeamTarget], found: &mut Vec<Finding>) -> Vec<String> {
@@ -202,7 +223,7 @@ fn check_split(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
                     .help("name the column that says train, val or test".to_owned());
                 found.push(finding);
             }
-            DatasetSpec::DeamStatic(_) | DatasetSpec::Synthetic(_) => {
+            _ => {
                 found.push(at(
                     "dataset.split.kind",
                     "only datasets of kind = \"table\" can be split by a column",
@@ -226,13 +247,29 @@ fn check_split(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
                 found.push(finding);
             }
         }
-        SplitSpec::Official => {}
+        SplitSpec::Official | SplitSpec::File { .. } => {}
     }
 }
 
 /// Six digits at most.
 fn rounded(number: f64) -> f64 {
     (number * 1e6).round() / 1e6
+}
+
+/// Pictures have no spectrograms.
+fn check_media(dataset: &DatasetSpec, features: &Recipe, found: &mut Vec<Finding>) {
+    let pictures = matches!(dataset, DatasetSpec::ImemnetCImage(_));
+    let (what, help) = match (features, pictures) {
+        (Recipe::Mel(_), true) => ("pictures", "kind = \"image\" makes arrays of pictures"),
+        (Recipe::Image(_), false) => ("sound", "kind = \"mel\" makes spectrograms of sound"),
+        _ => return,
+    };
+    let message = format!(
+        "the dataset `{}` is made of {what}, features of kind \"{}\" are not",
+        dataset.kind(),
+        name(features)
+    );
+    found.push(at("features.kind", message).help(help.to_owned()));
 }
 
 fn check_mel(recipe: &crate::features::recipe::MelRecipe, found: &mut Vec<Finding>) {

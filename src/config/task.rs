@@ -25,7 +25,14 @@ impl Task {
                 (true, Some(_)) => Some(Self::Classification),
                 _ => None,
             },
-            DatasetSpec::DeamStatic(_) | DatasetSpec::Synthetic(_) => Some(Self::Regression),
+            DatasetSpec::Meld(_) => Some(Self::Classification),
+            // Pairs to match are neither.
+            DatasetSpec::Imemnet(_) => None,
+            DatasetSpec::DeamStatic(_)
+            | DatasetSpec::DeamDynamic(_)
+            | DatasetSpec::ImemnetCImage(_)
+            | DatasetSpec::ImemnetCMusic(_)
+            | DatasetSpec::Synthetic(_) => Some(Self::Regression),
         }
     }
 

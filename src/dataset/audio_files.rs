@@ -115,7 +115,9 @@ mod tests {
                 window: Window::default(),
             },
             target: Target::Class(0),
+            deviations: Vec::new(),
             split: None,
+            details: None,
             source: Source {
                 file: Path::new("labels.csv").into(),
                 line: Some(line),

@@ -1,7 +1,8 @@
 //! CSV files as annotators leave them.
 //!
-//! UTF-8 with or without a byte order mark, LF or CRLF, quoted commas, spaces around names and values. Every row knows the line
-//! that it starts on, so that every complaint can point there.
+//! UTF-8 with or without a byte order mark, LF or CRLF, quoted commas, spaces around names and values, and where a file is known
+//! to have them ([`Rows::Ragged`]) rows that end early. Every row knows the line that it starts on, so that every complaint can
+//! point there.
 
 use std::io;
 use std::path::Path;
@@ -20,7 +21,16 @@ pub(super) struct CsvFile {
     pub faults: Vec<Fault>,
 }
 
-/// One line of values, as many as the header has names.
+/// How many values a row may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// As many as the header has names.
+    Even,
+    /// Fewer too, or more where those are empty.
+    Ragged,
+}
+
+/// One line of values. Those that it lacks are empty.
 pub(super) struct Row {
     /// 1-based.
     pub line: u64,
@@ -40,10 +50,18 @@ impl CsvFile {
     /// # Errors
     /// The file is missing, a folder, unreadable, not UTF-8, or has no row after the header.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        Self::parse(path, &read_text(path)?)
+        Self::parse(path, &read_text(path)?, Rows::Even)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+    /// As [`Self::read`], where rows may end early.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_ragged(path: &Path) -> Result<Self, Error> {
+        Self::parse(path, &read_text(path)?, Rows::Ragged)
+    }
+
+    fn parse(path: &Path, text: &str, rows: Rows) -> Result<Self, Error> {
         let mut reader = csv::ReaderBuilder::new()
             .flexible(true)
             .trim(csv::Trim::All)
@@ -71,7 +89,11 @@ impl CsvFile {
             if fields.iter().all(str::is_empty) {
                 continue;
             }
-            if fields.len() == file.header.len() {
+            let fits = match rows {
+                Rows::Even => fields.len() == file.header.len(),
+                Rows::Ragged => fields.iter().skip(file.header.len()).all(str::is_empty),
+            };
+            if fits {
                 file.rows.push(Row {
                     line,
                     fields: fields.clone(),
@@ -269,7 +291,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<CsvFile, Error> {
-        CsvFile::parse(Path::new("labels.csv"), text)
+        CsvFile::parse(Path::new("labels.csv"), text, Rows::Even)
     }
 
     fn read(content: &[u8]) -> Result<CsvFile, Error> {
@@ -277,6 +299,20 @@ mod tests {
         let path = folder.path().join("labels.csv");
         files::write_whole(&path, content).unwrap();
         CsvFile::read(&path)
+    }
+
+    #[test]
+    fn ragged_rows_end_in_nothing() {
+        let text = "id,a,b\n1,2\n3\n4,5,6,\n7,8,9,10\n";
+        let file = CsvFile::parse(Path::new("labels.csv"), text, Rows::Ragged).unwrap();
+        let rows: Vec<_> = file
+            .rows
+            .iter()
+            .map(|row| [0, 1, 2].map(|column| row.get(column)))
+            .collect();
+        assert_eq!(rows, [["1", "2", ""], ["3", "", ""], ["4", "5", "6"]]);
+        assert_eq!(file.faults.len(), 1);
+        assert!(file.faults[0].what.starts_with("4 fields where the header has 3"));
     }
 
     #[test]

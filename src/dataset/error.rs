@@ -52,19 +52,39 @@ pub enum Error {
     #[error("{problem}")]
     Setting { problem: String, hint: &'static str },
 
+    /// `wanted`: the names of the files, without the outer backticks.
     #[error(
-        "no song-level annotations of DEAM in `{}`; looked for `static_annotations_averaged_songs_*.csv` in:{}",
+        "{corpus} are not in `{}`; looked for `{wanted}` in:{}",
         root.display(),
         looked_in.iter().map(|folder| format!("\n  {}", folder.display())).collect::<String>()
     )]
-    NoDeamAnnotations { root: PathBuf, looked_in: Vec<PathBuf> },
+    NoAnnotations {
+        corpus: &'static str,
+        wanted: String,
+        root: PathBuf,
+        looked_in: Vec<PathBuf>,
+    },
+
+    /// The annotations are there, but the settings leave nothing of them.
+    #[error("{what}")]
+    NoExamples { what: String, hint: &'static str },
 
     /// Rows or audio files that cannot be used.
     #[error(transparent)]
     Faulty(#[from] Box<Problems>),
 
-    #[error("all {} examples were left out, because their audio cannot be used:\n{}", faults.len(), Listed(faults, FILES_SHOWN))]
-    NothingLeft { faults: Vec<Fault> },
+    #[error("all {} examples were left out, because their {} cannot be used:\n{}", faults.len(), content.word(), Listed(faults, FILES_SHOWN))]
+    NothingLeft { content: Content, faults: Vec<Fault> },
+
+    /// What was asked for needs examples with targets.
+    #[error(
+        "the dataset imemnet is pairs of music and pictures, and there is no network that learns to match them yet"
+    )]
+    Pairs,
+
+    /// The corpus's own split cannot be used.
+    #[error(transparent)]
+    Split(#[from] super::split::Error),
 
     #[error(transparent)]
     Synthetic(#[from] synthetic::Error),
@@ -91,13 +111,17 @@ impl Error {
             }
             Self::NoHeader { .. } => Some("the first line must name the columns, separated by commas".into()),
             Self::NoRows { .. } => Some("each line after the header is one example".into()),
-            Self::Setting { hint, .. } => Some((*hint).into()),
-            Self::NoDeamAnnotations { .. } => Some(
-                "`dataset.root` is the folder that holds `annotations/` and `MEMD_audio/`, as the archives of DEAM unpack"
+            Self::Setting { hint, .. } | Self::NoExamples { hint, .. } => Some((*hint).into()),
+            Self::NoAnnotations { .. } => Some(
+                "`dataset.root` is the folder that the archives were unpacked in; `affect datasets show KIND` prints the expected tree"
                     .into(),
             ),
             Self::Faulty(problems) => problems.hint(),
             Self::NothingLeft { .. } => Some("check `dataset.root` and where the audio lies".into()),
+            Self::Pairs => Some(
+                "`affect check` reads the pairs and tells what is in them; `imemnet-c-image` and `imemnet-c-music` can be trained on".into(),
+            ),
+            Self::Split(error) => error.hint(),
             Self::Synthetic(synthetic::Error::Files(error)) => error.hint().map(Into::into),
             Self::Synthetic(_) => None,
         }
@@ -115,6 +139,34 @@ pub struct Problems {
     pub examples: usize,
     /// How many examples need the files of `media`.
     pub examples_without_media: usize,
+    /// What the files hold.
+    pub content: Content,
+}
+
+/// What media files hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Content {
+    #[default]
+    Sound,
+    Pictures,
+}
+
+impl Content {
+    /// Of these examples.
+    pub(super) fn of(examples: &[super::Example]) -> Self {
+        match examples.first().map(|example| &example.media) {
+            Some(super::Media::Image { .. }) => Self::Pictures,
+            _ => Self::Sound,
+        }
+    }
+
+    /// "audio", "picture": before "file".
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Sound => "audio",
+            Self::Pictures => "picture",
+        }
+    }
 }
 
 impl Problems {
@@ -123,11 +175,11 @@ impl Problems {
         if self.media.is_empty() {
             None
         } else if self.examples_without_media == self.examples {
-            Some(
-                "none of the audio was found: check `dataset.root` and the folder that the audio paths are relative to; \
+            let word = self.content.word();
+            Some(format!(
+                "none of the {word} was found: check `dataset.root` and the folder that the {word} paths are relative to; \
                  `dataset.on_error` is for single files"
-                    .into(),
-            )
+            ))
         } else {
             Some(
                 "`dataset.on_error = \"skip\"` leaves such examples out, `\"zeros\"` keeps them without sound; the run \
@@ -159,7 +211,8 @@ impl fmt::Display for Problems {
             let noun = if count == 1 { "file" } else { "files" };
             write!(
                 f,
-                "{count} audio {noun} cannot be used:\n{}",
+                "{count} {} {noun} cannot be used:\n{}",
+                self.content.word(),
                 Listed(&self.media, FILES_SHOWN)
             )?;
         }
@@ -235,6 +288,7 @@ mod tests {
                 .collect(),
             examples: 20,
             examples_without_media: 12,
+            ..Problems::default()
         };
         let message = Error::from(Box::new(problems)).to_string();
         assert!(message.contains("labels.csv:3"), "{message}");

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Manifest, Media, Target, Task};
+use super::{Manifest, Target, Task};
 
 impl Manifest {
-    /// BLAKE3, in hex, of what was understood from the annotations: the task, and per example, in order, its id, group, target,
-    /// window, declared split, the place of its file in the corpus, and whether that file is unusable.
+    /// BLAKE3, in hex, of what was understood from the annotations: the task, and per example, in order, its id, group, target (and
+    /// the annotators' deviations), window, declared split, the place of its file in the corpus, and whether that file is unusable.
     ///
     /// Where the corpus lies on the disk doesn't matter, nor does the wording of the annotation files. The content of the audio
     /// files is not in it: the features' key stands for that.
@@ -37,12 +37,15 @@ impl Manifest {
                 }
                 Target::Class(class) => hasher.number(u64::from(*class)),
             }
-            let Media::Audio { path, window } = &example.media;
+            // Ratings that are equal but were less agreed upon are other data: they can be weighed by it.
+            hasher.number(example.deviations.len() as u64);
+            (example.deviations.iter()).for_each(|deviation| hasher.number(u64::from(deviation.to_bits())));
+            let (path, window) = (example.media.path(), example.media.window());
             hasher.text(&self.place_of(path));
             hasher.number(window.start.to_bits());
             hasher.text(&window.duration.map(|it| it.to_bits().to_string()).unwrap_or_default());
             hasher.text(example.split.map_or("", super::Split::name));
-            hasher.number(u64::from(faulty.contains(path.as_path())));
+            hasher.number(u64::from(faulty.contains(path)));
         }
         hasher.0.finalize().to_hex().to_string()
     }
@@ -81,7 +84,7 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Example, Fault, Source, Split, Window};
+    use crate::dataset::{Example, Fault, Media, Source, Split, Window};
 
     fn manifest(root: &str) -> Manifest {
         let example = |id: &str| Example {
@@ -95,7 +98,9 @@ mod tests {
                 },
             },
             target: Target::Values(vec![0.5, -0.5]),
+            deviations: Vec::new(),
             split: None,
+            details: None,
             source: Source {
                 file: Path::new(root).join("labels.csv").as_path().into(),
                 line: Some(2),
@@ -120,7 +125,8 @@ mod tests {
 
     #[test]
     fn every_part_of_an_example_counts() {
-        let changes: [fn(&mut Manifest); 10] = [
+        let changes: [fn(&mut Manifest); 11] = [
+            |it| it.examples[0].deviations = vec![0.5, 0.5],
             |it| {
                 it.task = Task::Regression {
                     targets: vec!["valencea".into(), "rousal".into()],

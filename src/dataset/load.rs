@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::audio_files::{self, Inspected};
-use super::{DatasetSpec, Error, Example, Fault, Manifest, OnError, Problems, deam, synthetic, table};
+use super::error::Content;
+use super::{DatasetSpec, Error, Example, Fault, Manifest, OnError, Problems, deam, imemnet, meld, synthetic, table};
 
 /// What loading needs besides the settings.
 pub struct LoadContext<'a> {
@@ -41,6 +42,11 @@ impl DatasetSpec {
         match self {
             Self::Table(spec) => table::load(spec, recordings),
             Self::DeamStatic(spec) => deam::load_static(spec, recordings),
+            Self::DeamDynamic(spec) => deam::load_dynamic(spec, recordings),
+            Self::Meld(spec) => meld::load(spec, recordings),
+            Self::Imemnet(_) => Err(Error::Pairs),
+            Self::ImemnetCImage(spec) => imemnet::load_image(spec, recordings),
+            Self::ImemnetCMusic(spec) => imemnet::load_music(spec, recordings),
             Self::Synthetic(spec) => {
                 let root = synthetic::prepare(spec, context.cache, context.progress)?;
                 deam::load_synthetic(spec, root)
@@ -68,6 +74,7 @@ pub(super) fn conclude(
     recordings: Recordings,
 ) -> Result<Inspected, Error> {
     let named = examples.len();
+    let content = Content::of(&examples);
     let inspected = match recordings {
         Recordings::Needed => audio_files::inspect(examples, on_error),
         Recordings::NotNeeded => Inspected {
@@ -86,11 +93,13 @@ pub(super) fn conclude(
             },
             examples: named,
             examples_without_media: inspected.faults.len(),
+            content,
         })
         .into());
     }
     if inspected.examples.is_empty() {
         return Err(Error::NothingLeft {
+            content,
             faults: inspected.faults,
         });
     }
@@ -98,7 +107,9 @@ pub(super) fn conclude(
 }
 
 /// The remark for the run's record where audio could not be used.
-pub(super) fn remark_on_faults(faults: usize, examples: usize, on_error: OnError) -> Option<String> {
+pub(super) fn remark_on_faults(faults: &[Fault], examples: &[Example], on_error: OnError) -> Option<String> {
+    let what = Content::of(examples).word();
+    let (faults, examples) = (faults.len(), examples.len());
     if faults == 0 {
         return None;
     }
@@ -106,11 +117,11 @@ pub(super) fn remark_on_faults(faults: usize, examples: usize, on_error: OnError
     match on_error {
         OnError::Fail => None,
         OnError::Skip => Some(format!(
-            "{faults} {noun} of {} left out, because the audio cannot be used (on_error = \"skip\")",
+            "{faults} {noun} of {} left out, because the {what} cannot be used (on_error = \"skip\")",
             faults + examples
         )),
         OnError::Zeros => Some(format!(
-            "{faults} {noun} of {examples} kept without sound, because the audio cannot be used (on_error = \"zeros\")"
+            "{faults} {noun} of {examples} kept as zeros, because the {what} cannot be used (on_error = \"zeros\")"
         )),
     }
 }

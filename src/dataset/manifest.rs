@@ -60,10 +60,28 @@ pub struct Example {
     pub media: Media,
     /// What is true of it.
     pub target: Target,
+    /// How far the annotators were apart: the standard deviation of their ratings, one per target and on its scale. Empty where
+    /// the corpus does not say.
+    pub deviations: Vec<f32>,
     /// The split that the corpus itself declares, where it does.
     pub split: Option<Split>,
+    /// What else the corpus says of it.
+    pub details: Option<Box<Details>>,
     /// The annotation file and line that the example came from, for messages.
     pub source: Source,
+}
+
+/// What a corpus says of an example beside its target.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Details {
+    /// Who speaks.
+    pub speaker: Option<String>,
+    /// The conversation that it is a part of, and its number in it.
+    pub dialogue: Option<(String, u32)>,
+    /// What is said, or a caption.
+    pub text: Option<String>,
+    /// Where it lies in the broadcast, film or song that it was cut from: start and end, in seconds.
+    pub time: Option<(f64, f64)>,
 }
 
 /// Where the content of an example is found.
@@ -71,13 +89,23 @@ pub struct Example {
 pub enum Media {
     /// A window of an audio file.
     Audio { path: PathBuf, window: Window },
+    /// A picture: a JPEG or PNG file, or an array `[rows, columns, 3]` in a `.npy` file.
+    Image { path: PathBuf },
 }
 
 impl Media {
     /// The file behind it.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Audio { path, .. } => path,
+            Self::Audio { path, .. } | Self::Image { path } => path,
+        }
+    }
+
+    /// The stretch of the file; all of it for a picture.
+    pub fn window(&self) -> Window {
+        match self {
+            Self::Audio { window, .. } => *window,
+            Self::Image { .. } => Window::default(),
         }
     }
 }

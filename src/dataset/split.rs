@@ -6,18 +6,23 @@
 mod deal;
 mod declared;
 mod error;
+mod file;
 mod folds;
 mod random;
 mod strata;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use error::Error;
+pub(in crate::dataset) use declared::no_leaks;
+pub use error::{Error, Leak};
+pub use file::write;
 
-use super::Manifest;
+use super::error::quoted;
+use super::{Manifest, Target, Task};
 
 /// The three sides of an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +42,16 @@ impl Split {
             Self::Train => "train",
             Self::Val => "val",
             Self::Test => "test",
+        }
+    }
+
+    /// The side that tables call so: `train`; `val`, `valid`, `validation`, `dev`; `test`. Case doesn't matter.
+    pub fn named(name: &str) -> Option<Self> {
+        match name.trim().to_lowercase().as_str() {
+            "train" | "training" => Some(Self::Train),
+            "val" | "valid" | "validation" | "dev" => Some(Self::Val),
+            "test" => Some(Self::Test),
+            _ => None,
         }
     }
 }
@@ -63,6 +78,11 @@ pub enum SplitSpec {
     Official,
     /// The split that a column of the table says.
     Column,
+    /// The split that a CSV file says: a paper's, or one that `affect check EXPERIMENT --export-split FILE` wrote.
+    File {
+        /// With the columns `id` (or `group`) and `split`. The path is relative to the folder that the program runs in.
+        file: PathBuf,
+    },
     /// Groups are dealt into folds; fold `fold` tests, the next one validates.
     KFold {
         /// How many; at least 3, and at most as many as there are groups.
@@ -109,21 +129,22 @@ impl Default for SplitSpec {
 /// The settings contradict themselves or the data: see [`Error`]. In particular, no side is ever empty, and a declared split
 /// that divides a group is refused.
 pub fn assign(manifest: &Manifest, spec: &SplitSpec, seed: u64) -> Result<Vec<Split>, Error> {
-    let sides = match *spec {
-        SplitSpec::Random {
+    let sides = match spec {
+        &SplitSpec::Random {
             fractions,
             stratify,
             seed: own,
         } => random::assign(manifest, fractions, stratify, own.unwrap_or(seed)),
         SplitSpec::Official => declared::assign(manifest, declared::By::Corpus),
         SplitSpec::Column => declared::assign(manifest, declared::By::Column),
-        SplitSpec::KFold {
+        SplitSpec::File { file } => file::assign(manifest, file),
+        &SplitSpec::KFold {
             folds,
             fold,
             stratify,
             seed: own,
         } => folds::k_fold(manifest, folds, fold, stratify, own.unwrap_or(seed)),
-        SplitSpec::LeaveOneGroupOut {
+        &SplitSpec::LeaveOneGroupOut {
             fold,
             validation,
             seed: own,
@@ -133,12 +154,40 @@ pub fn assign(manifest: &Manifest, spec: &SplitSpec, seed: u64) -> Result<Vec<Sp
     Ok(sides)
 }
 
+/// What a reader of the results must know of the sides: classes that one of them lacks.
+pub fn remarks(manifest: &Manifest, sides: &[Split]) -> Vec<String> {
+    let Task::Classification { label, classes } = &manifest.task else {
+        return Vec::new();
+    };
+    let lacking = |side: Split| {
+        let mut there = vec![false; classes.len()];
+        for (example, _) in manifest.examples.iter().zip(sides).filter(|(_, it)| **it == side) {
+            if let Target::Class(class) = example.target
+                && let Some(there) = there.get_mut(class as usize)
+            {
+                *there = true;
+            }
+        }
+        let names = classes
+            .iter()
+            .zip(there)
+            .filter(|(_, there)| !there)
+            .map(|(name, _)| name.as_str());
+        names.collect::<Vec<_>>()
+    };
+    let of_sides = Split::ALL.into_iter().map(|side| (side, lacking(side)));
+    of_sides
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(side, names)| format!("{} has no example of the {label} {}", side.name(), quoted(&names, 10)))
+        .collect()
+}
+
 /// How many runs a split asks for when all its folds are wanted: the number of folds or groups; 1 for splits without folds.
 pub fn folds(manifest: &Manifest, spec: &SplitSpec) -> usize {
     match *spec {
         SplitSpec::KFold { folds, .. } => folds,
         SplitSpec::LeaveOneGroupOut { .. } => groups(manifest).len(),
-        SplitSpec::Random { .. } | SplitSpec::Official | SplitSpec::Column => 1,
+        SplitSpec::Random { .. } | SplitSpec::Official | SplitSpec::Column | SplitSpec::File { .. } => 1,
     }
 }
 

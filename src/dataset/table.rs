@@ -46,14 +46,16 @@ pub(super) fn load(spec: &TableSpec, recordings: Recordings) -> Result<Manifest,
                 window: draft.window,
             },
             target,
+            deviations: Vec::new(),
             split: draft.split,
+            details: None,
             source: draft.source,
         }
     });
     let Inspected { examples, faults } = conclude(examples.collect(), problems, spec.on_error, recordings)?;
 
     let mut remarks = Vec::new();
-    remarks.extend(remark_on_faults(faults.len(), examples.len(), spec.on_error));
+    remarks.extend(remark_on_faults(&faults, &examples, spec.on_error));
     let task = match classes {
         Some(classes) => {
             classes.check_after_skipping(&file, &examples, &faults)?;
@@ -216,6 +218,7 @@ impl Classes {
             media: super::audio_files::by_file(faults),
             examples: examples.len() + faults.len(),
             examples_without_media: faults.len(),
+            content: super::error::Content::Sound,
         })
         .into())
     }

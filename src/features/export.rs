@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::layout::{Layout, Place, Places};
-use super::{Error, FeatureSet, npy_header};
+use super::{Error, FeatureSet};
 use crate::dataset::{Manifest, Split, Target, Task};
-use crate::files;
+use crate::{files, npy_header};
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

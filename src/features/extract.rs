@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::content::{CHANGED, ContentHashes, Stamp};
-use super::extractor::Extractor;
 use super::feature_set::{Arrays, FeatureSet, Row};
+use super::media::MediaExtractor;
 use super::ordered::ordered;
 use super::store::{self, Key, Store};
 use super::timings::{Clocks, Stage};
 use super::writer::Writer;
-use super::{Error, MelRecipe, Normalize, Progress};
+use super::{Error, Normalize, Progress};
 use crate::audio::{ReadWindow, Scratch};
-use crate::dataset::{Fault, Manifest, Media, OnError};
+use crate::dataset::{Fault, Manifest, OnError};
 use crate::files;
 
 /// All examples of one media file.
@@ -39,19 +39,18 @@ struct Hashed<'a> {
 /// Features of every example of `manifest`. Files that fail are handled together, as `on_error` says: with
 /// [`OnError::Fail`] everything else is computed (and cached) first, then the error names them all.
 pub fn extract(
-    recipe: &MelRecipe,
+    extractor: &MediaExtractor,
     manifest: &Manifest,
     on_error: OnError,
     cache: &Path,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<FeatureSet, Error> {
-    let extractor = Extractor::new(recipe, manifest)?;
-    let identity = serde_json::to_string(&extractor.identity()).unwrap_or_default();
+    let identity = extractor.identity();
     let clocks = Clocks::default();
     let mut store = Store::open(cache, &identity, extractor.shape().iter().product())?;
 
     let hashes = ContentHashes::open(cache);
-    let (hashed, mut faults) = hash(groups(manifest, &extractor), &hashes, &clocks, progress);
+    let (hashed, mut faults) = hash(groups(manifest, extractor), &hashes, &clocks, progress);
     hashes.save();
     let keys: Vec<Key> = hashed.iter().flat_map(|hashed| hashed.keys.iter().copied()).collect();
     let mut computed = 0;
@@ -64,7 +63,7 @@ pub fn extract(
             .filter(|hashed| hashed.keys.iter().any(|key| store.row(key).is_none()))
             .collect();
         let work = Work {
-            extractor: &extractor,
+            extractor,
             store: &store,
             clocks: &clocks,
         };
@@ -145,11 +144,11 @@ fn say_who_names_them(faults: &mut [Fault], manifest: &Manifest) {
 }
 
 /// Examples by file, in the order of the manifest.
-fn groups<'a>(manifest: &'a Manifest, extractor: &Extractor) -> Vec<Group<'a>> {
+fn groups<'a>(manifest: &'a Manifest, extractor: &MediaExtractor) -> Vec<Group<'a>> {
     let mut groups: Vec<Group> = Vec::new();
     let mut by_path: HashMap<&Path, usize> = HashMap::new();
     for (index, example) in manifest.examples.iter().enumerate() {
-        let Media::Audio { path, window } = &example.media;
+        let path = example.media.path();
         let group = *by_path.entry(path).or_insert_with(|| {
             groups.push(Group {
                 path,
@@ -159,7 +158,7 @@ fn groups<'a>(manifest: &'a Manifest, extractor: &Extractor) -> Vec<Group<'a>> {
             groups.len() - 1
         });
         groups[group].examples.push(index);
-        groups[group].windows.push(extractor.read_window(*window));
+        groups[group].windows.push(extractor.read_window(&example.media));
     }
     groups
 }
@@ -229,7 +228,7 @@ struct Computed {
 }
 
 struct Work<'a> {
-    extractor: &'a Extractor,
+    extractor: &'a MediaExtractor,
     store: &'a Store,
     clocks: &'a Clocks,
 }
@@ -286,7 +285,7 @@ impl Work<'_> {
         let windows: Vec<ReadWindow> = wanted.iter().map(|&index| hashed.group.windows[index]).collect();
         let extracted = match self.extractor.extract(scratch, path, &windows, self.clocks) {
             Ok(extracted) => extracted,
-            Err(error) => return nothing(error.reason()),
+            Err(what) => return nothing(what),
         };
         match Stamp::of(path) {
             Ok(stamp) if stamp == hashed.stamp => {}

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::audio::{self, MelExtractor, ReadWindow, Scratch};
-use crate::dataset::{Manifest, Media, Window};
+use crate::dataset::{Manifest, Window};
 
 use super::recipe::{MelRecipe, Normalize};
 use super::timings::{Clocks, Stage};
@@ -168,8 +168,7 @@ fn common_duration(manifest: &Manifest) -> Result<f64, Error> {
     let mut shortest = f64::INFINITY;
     let mut longest: f64 = 0.0;
     for example in &manifest.examples {
-        let Media::Audio { window, .. } = &example.media;
-        let duration = window.duration.unwrap_or(f64::INFINITY);
+        let duration = example.media.window().duration.unwrap_or(f64::INFINITY);
         shortest = shortest.min(duration);
         longest = longest.max(duration);
     }

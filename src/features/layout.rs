@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Example, Manifest, Media, Split};
+use crate::dataset::{Example, Manifest, Split};
 
 /// The files of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -135,9 +135,7 @@ pub(super) fn song_seg_name(id: &str, clip: usize) -> String {
 }
 
 fn start(example: &Example) -> f64 {
-    match &example.media {
-        Media::Audio { window, .. } => window.start,
-    }
+    example.media.window().start
 }
 
 fn meld_arrays(splits: &[Split], is_wanted: impl Fn(usize) -> bool) -> Places {
@@ -163,7 +161,7 @@ fn meld_arrays(splits: &[Split], is_wanted: impl Fn(usize) -> bool) -> Places {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Source, Target, Task, Window};
+    use crate::dataset::{Media, Source, Target, Task, Window};
 
     fn manifest(clips: &[(&str, f64)]) -> Manifest {
         let example = |(index, (path, start)): (usize, &(&str, f64))| Example {
@@ -177,7 +175,9 @@ mod tests {
                 },
             },
             target: Target::Values(vec![0.0]),
+            deviations: Vec::new(),
             split: None,
+            details: None,
             source: Source {
                 file: Path::new("labels.csv").into(),
                 line: None,

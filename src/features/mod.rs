@@ -8,10 +8,11 @@ pub mod export;
 pub mod extract;
 pub mod extractor;
 pub mod feature_set;
+pub mod image;
 pub mod layout;
+mod media;
 mod normalize;
 pub mod npy;
-mod npy_header;
 mod ordered;
 pub mod preset;
 mod read_at;
@@ -26,6 +27,7 @@ use std::path::Path;
 
 pub use extractor::Extractor;
 pub use feature_set::FeatureSet;
+pub use image::{Fit, ImageNormalize, ImageRecipe};
 pub use layout::Layout;
 pub use npy::NpyError;
 pub use preset::Preset;
@@ -34,6 +36,8 @@ pub use recipe::{MelRecipe, Normalize, NpyRecipe, Recipe};
 use crate::dataset::{Fault, Manifest, OnError, Split};
 use crate::{audio, files};
 use feature_set::Row;
+use image::Pictures;
+use media::MediaExtractor;
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,7 @@ pub enum Progress {
 pub fn shape(recipe: &Recipe, manifest: &Manifest, splits: &[Split], on_error: OnError) -> Result<[usize; 3], Error> {
     match recipe {
         Recipe::Mel(recipe) => Ok(Extractor::new(recipe, manifest)?.shape()),
+        Recipe::Image(recipe) => Ok(Pictures::new(recipe).shape()),
         Recipe::Npy(recipe) => Ok(npy::open(recipe, manifest, splits, on_error)?.shape),
     }
 }
@@ -71,7 +76,14 @@ pub fn load(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<FeatureSet, Error> {
     match recipe {
-        Recipe::Mel(recipe) => extract::extract(recipe, manifest, on_error, cache, progress),
+        Recipe::Mel(recipe) => {
+            let extractor = MediaExtractor::Sound(Box::new(Extractor::new(recipe, manifest)?));
+            extract::extract(&extractor, manifest, on_error, cache, progress)
+        }
+        Recipe::Image(recipe) => {
+            let extractor = MediaExtractor::Pictures(Pictures::new(recipe));
+            extract::extract(&extractor, manifest, on_error, cache, progress)
+        }
         Recipe::Npy(recipe) => {
             let opened = npy::open(recipe, manifest, splits, on_error)?;
             npy::load(recipe, opened, cache, progress)

@@ -10,12 +10,12 @@ use rayon::prelude::*;
 use super::content::{ContentHashes, Stamp};
 use super::feature_set::{Arrays, FeatureSet, Row};
 use super::layout::{Layout, Place, SameName};
-use super::npy_header::{self, Float, shape_text};
 use super::store::Store;
 use super::timings::{Clocks, Stage};
 use super::{Error, NpyRecipe, Progress, read_at};
 use crate::dataset::{Fault, Manifest, OnError, Split};
 use crate::files;
+use crate::npy_header::{self, Float, shape_text};
 
 /// Why arrays that another tool computed cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::image::ImageRecipe;
 use super::layout::Layout;
 use super::preset::Preset;
 use crate::audio;
@@ -14,6 +15,7 @@ use crate::audio;
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Recipe {
     Mel(MelRecipe),
+    Image(ImageRecipe),
     Npy(NpyRecipe),
 }
 
@@ -22,6 +24,8 @@ impl Recipe {
     pub fn normalize(&self) -> Normalize {
         match self {
             Self::Mel(recipe) => recipe.normalize,
+            // Has its own, which is done by the time that arrays are in the cache.
+            Self::Image(_) => Normalize::None,
             Self::Npy(recipe) => recipe.normalize,
         }
     }
@@ -29,7 +33,7 @@ impl Recipe {
     /// Whether the dataset's own recordings are read.
     pub fn reads_media(&self) -> bool {
         match self {
-            Self::Mel(_) => true,
+            Self::Mel(_) | Self::Image(_) => true,
             Self::Npy(_) => false,
         }
     }

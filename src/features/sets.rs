@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::extractor::{Identity, VERSION};
+use super::image::{self, ImageIdentity};
 use super::store::{DATA, INDEX, RECIPE, count, sets_folder};
 use super::usage::{self, Access, IN_USE};
 use crate::audio::Scale;
@@ -64,12 +65,17 @@ pub fn list(cache: &Path) -> Result<Vec<CachedSet>, files::Error> {
 }
 
 fn describe(folder: PathBuf) -> CachedSet {
-    let identity: Option<Identity> = std::fs::read_to_string(folder.join(RECIPE))
-        .ok()
-        .and_then(|text| serde_json::from_str(&text).ok());
-    let recipe = match &identity {
-        Some(identity) if identity.version == VERSION => summary(identity),
-        Some(identity) => format!("{} (of another version of this program)", summary(identity)),
+    let text = std::fs::read_to_string(folder.join(RECIPE)).unwrap_or_default();
+    let sound: Option<Identity> = serde_json::from_str(&text).ok();
+    let pictures: Option<ImageIdentity> = serde_json::from_str(&text).ok();
+    let known = match (&sound, &pictures) {
+        (Some(sound), _) => Some((summary(sound), sound.version == VERSION)),
+        (None, Some(pictures)) => Some((summary_of_pictures(pictures), pictures.version == image::VERSION)),
+        (None, None) => None,
+    };
+    let recipe = match known {
+        Some((recipe, true)) => recipe,
+        Some((recipe, false)) => format!("{recipe} (of another version of this program)"),
         None => "unknown (of another version of this program)".into(),
     };
     let last_used = [folder.join(IN_USE), folder.join(DATA), folder.clone()]
@@ -79,7 +85,9 @@ fn describe(folder: PathBuf) -> CachedSet {
     CachedSet {
         key: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         recipe,
-        shape: identity.map(|identity| identity.shape),
+        shape: sound
+            .map(|sound| sound.shape)
+            .or(pictures.map(|pictures| pictures.shape)),
         examples: count(&std::fs::read(folder.join(INDEX)).unwrap_or_default()),
         bytes: size(&folder),
         last_used: seconds(last_used),
@@ -98,6 +106,11 @@ fn size(folder: &Path) -> u64 {
         .filter(std::fs::Metadata::is_file)
         .map(|metadata| metadata.len())
         .sum()
+}
+
+fn summary_of_pictures(identity: &ImageIdentity) -> String {
+    let size = identity.image.size;
+    format!("pictures of {size}×{size}")
 }
 
 fn summary(identity: &Identity) -> String {

@@ -40,12 +40,22 @@ impl Loss {
         match (spec, problem) {
             (LossSpec::Mse, Problem::Regression { .. }) => Ok(Self::Mse),
             (LossSpec::SmoothL1 { beta }, Problem::Regression { .. }) => Ok(Self::SmoothL1 { beta: *beta }),
-            (LossSpec::CrossEntropy { class_weights }, Problem::Classification { classes }) => Ok(Self::CrossEntropy {
-                weights: match class_weights {
+            (
+                LossSpec::CrossEntropy {
+                    class_weights,
+                    class_weight_cap,
+                },
+                Problem::Classification { classes },
+            ) => {
+                let mut weights = match class_weights {
                     ClassWeights::None => vec![1.0; classes.len()],
                     ClassWeights::Balanced => balanced(classes.len(), labels, train),
-                },
-            }),
+                };
+                if let Some(most) = class_weight_cap {
+                    weights.iter_mut().for_each(|weight| *weight = weight.min(*most as f32));
+                }
+                Ok(Self::CrossEntropy { weights })
+            }
             (spec, Problem::Regression { .. }) => Err(Error::LossDoesNotFit {
                 loss: spec.name(),
                 task: "a regression task",

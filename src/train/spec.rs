@@ -19,6 +19,11 @@ pub enum LossSpec {
     CrossEntropy {
         #[serde(default)]
         class_weights: ClassWeights,
+        /// The most that a class counts, where the weights are balanced: a class of a hundredth of the examples would else weigh
+        /// as much as all others.
+        #[serde(default)]
+        #[schemars(range(min = 0.001))]
+        class_weight_cap: Option<f64>,
     },
 }
 

@@ -7,13 +7,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::dataset::Error;
-use crate::files;
+use crate::dataset::folder::names_in;
 
 /// Folders that hold `annotations averaged per song/`, or what is in it.
 const ANNOTATIONS: [&str; 4] = ["annotations", "DEAM_Annotations/annotations", "DEAM_Annotations", "."];
 /// The way from there to the song-level files.
 const SONG_LEVEL: [&str; 3] = ["annotations averaged per song/song_level", "song_level", "."];
 const SONG_LEVEL_PREFIX: &str = "static_annotations_averaged_songs_";
+/// The way from there to the files by half seconds.
+const DYNAMIC: [&str; 4] = [
+    "annotations averaged per song/dynamic (per second annotations)",
+    "dynamic (per second annotations)",
+    "dynamic",
+    ".",
+];
 
 /// Folders that hold the songs, the most specific first.
 const AUDIO: [&str; 6] = [
@@ -44,7 +51,32 @@ pub(super) fn song_level_files(root: &Path) -> Result<Vec<PathBuf>, Error> {
             looked_in.push(folder);
         }
     }
-    Err(Error::NoDeamAnnotations {
+    Err(Error::NoAnnotations {
+        corpus: "DEAM's song-level annotations",
+        wanted: format!("{SONG_LEVEL_PREFIX}*.csv"),
+        root: root.into(),
+        looked_in,
+    })
+}
+
+/// The folder with `valence.csv` or `arousal.csv`.
+pub(super) fn dynamic_folder(root: &Path) -> Result<PathBuf, Error> {
+    let mut looked_in = Vec::new();
+    for annotations in ANNOTATIONS {
+        for inner in DYNAMIC {
+            let folder = joined(&joined(root, annotations), inner);
+            if ["valence.csv", "arousal.csv"]
+                .iter()
+                .any(|name| folder.join(name).is_file())
+            {
+                return Ok(folder);
+            }
+            looked_in.push(folder);
+        }
+    }
+    Err(Error::NoAnnotations {
+        corpus: "DEAM's dynamic annotations",
+        wanted: "valence.csv` and `arousal.csv".into(),
         root: root.into(),
         looked_in,
     })
@@ -115,25 +147,10 @@ pub(super) fn song_id(text: &str) -> Option<u64> {
     (u64::to_string(&id) == text).then_some(id)
 }
 
-/// The names in `folder`, those that are UTF-8; none where it does not exist.
-fn names_in(folder: &Path) -> Result<Vec<String>, Error> {
-    use std::io::ErrorKind::{NotADirectory, NotFound};
-    let list = || -> std::io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(folder)? {
-            names.extend(entry?.file_name().into_string().ok());
-        }
-        Ok(names)
-    };
-    match list() {
-        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(Vec::new()),
-        listed => Ok(listed.map_err(files::Error::at("list", folder))?),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files;
 
     fn corpus(files: &[&str]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();

@@ -3,18 +3,24 @@
 //! [`layout`] finds the annotations and the audio, whichever way the archives were unpacked; one file per kind of annotation
 //! reads them. Everything that doesn't depend on the kind of annotation is in `layout`, for the kinds to share.
 
+mod dynamic;
 mod layout;
+mod per_second;
 mod song_level;
+mod swap;
 
 use std::path::PathBuf;
 
 use super::audio_files::Inspected;
 use super::load::{Recordings, check_root, conclude, remark_on_faults};
+use super::scale::Rescaling;
 use super::{
     DeamScale, DeamStaticSpec, DeamTarget, Error, Example, Manifest, Media, OnError, SyntheticSpec, Target, Task,
-    Window,
+    ValenceArousalSwap, Window,
 };
+pub(super) use dynamic::load as load_dynamic;
 use layout::AudioFolder;
+use song_level::Song;
 
 /// `kind = "deam-static"`.
 pub(super) fn load_static(spec: &DeamStaticSpec, recordings: Recordings) -> Result<Manifest, Error> {
@@ -34,6 +40,7 @@ pub(super) fn load_synthetic(spec: &SyntheticSpec, root: PathBuf) -> Result<Mani
         root,
         targets: spec.targets.clone(),
         scale: spec.scale,
+        valence_arousal_swap: ValenceArousalSwap::None,
         split: spec.split.clone(),
         on_error: OnError::Fail,
     };
@@ -43,34 +50,15 @@ pub(super) fn load_synthetic(spec: &SyntheticSpec, root: PathBuf) -> Result<Mani
 fn load_songs(spec: &DeamStaticSpec, recordings: Recordings) -> Result<Manifest, Error> {
     check_targets(&spec.targets)?;
     check_root(&spec.root)?;
-    let (songs, annotation_files, problems) = song_level::read(&layout::song_level_files(&spec.root)?)?;
+    let (mut songs, annotation_files, problems) = song_level::read(&layout::song_level_files(&spec.root)?)?;
+    let swap = swap::apply(spec.valence_arousal_swap, &mut songs, &spec.root);
     let audio = AudioFolder::find(&spec.root)?;
-    let examples = songs.into_iter().map(|song| {
-        let id = song.id.to_string();
-        Example {
-            group: id.clone(),
-            media: Media::Audio {
-                path: audio.file(song.id),
-                window: Window::default(),
-            },
-            target: Target::Values(
-                spec.targets
-                    .iter()
-                    .map(|target| match target {
-                        DeamTarget::Valence => song.valence,
-                        DeamTarget::Arousal => song.arousal,
-                    })
-                    .map(|rating| rescale(rating, spec.scale))
-                    .collect(),
-            ),
-            split: None,
-            source: song.source,
-            id,
-        }
-    });
+    let rescaling = Rescaling::new(DeamScale::Nine, spec.scale);
+    let examples = songs.into_iter().map(|song| example(song, spec, &audio, rescaling));
     let Inspected { examples, faults } = conclude(examples.collect(), problems, spec.on_error, recordings)?;
-    let mut remarks = vec![remark_on_scale(spec.scale).to_owned()];
-    remarks.extend(remark_on_faults(faults.len(), examples.len(), spec.on_error));
+    let mut remarks = vec![rescaling.remark("ratings")];
+    remarks.extend(swap);
+    remarks.extend(remark_on_faults(&faults, &examples, spec.on_error));
     Ok(Manifest {
         root: spec.root.clone(),
         task: Task::Regression {
@@ -83,7 +71,31 @@ fn load_songs(spec: &DeamStaticSpec, recordings: Recordings) -> Result<Manifest,
     })
 }
 
-fn check_targets(targets: &[DeamTarget]) -> Result<(), Error> {
+fn example(song: Song, spec: &DeamStaticSpec, audio: &AudioFolder, rescaling: Rescaling) -> Example {
+    let id = song.id.to_string();
+    let ratings = spec.targets.iter().map(|target| match target {
+        DeamTarget::Valence => song.valence,
+        DeamTarget::Arousal => song.arousal,
+    });
+    let deviations: Option<Vec<f32>> = (ratings.clone())
+        .map(|rating| rating.deviation.map(|deviation| rescaling.distance(deviation)))
+        .collect();
+    Example {
+        group: id.clone(),
+        media: Media::Audio {
+            path: audio.file(song.id),
+            window: Window::default(),
+        },
+        target: Target::Values(ratings.map(|rating| rescaling.value(rating.mean)).collect()),
+        deviations: deviations.unwrap_or_default(),
+        split: None,
+        details: None,
+        source: song.source,
+        id,
+    }
+}
+
+pub(super) fn check_targets(targets: &[DeamTarget]) -> Result<(), Error> {
     let hint = "write `targets = [\"valence\", \"arousal\"]`, or one of the two";
     if targets.is_empty() {
         return Err(Error::Setting {
@@ -100,27 +112,10 @@ fn check_targets(targets: &[DeamTarget]) -> Result<(), Error> {
     }
 }
 
-fn name(target: DeamTarget) -> &'static str {
+pub(super) fn name(target: DeamTarget) -> &'static str {
     match target {
         DeamTarget::Valence => "valence",
         DeamTarget::Arousal => "arousal",
-    }
-}
-
-/// A rating on the scale 1 to 9, mapped linearly.
-fn rescale(rating: f64, scale: DeamScale) -> f32 {
-    (match scale {
-        DeamScale::AsAnnotated => rating,
-        DeamScale::Unit => (rating - 1.0) / 8.0,
-        DeamScale::Symmetric => (rating - 5.0) / 4.0,
-    }) as f32
-}
-
-fn remark_on_scale(scale: DeamScale) -> &'static str {
-    match scale {
-        DeamScale::AsAnnotated => "ratings as annotated, 1 to 9",
-        DeamScale::Unit => "ratings 1 to 9 mapped linearly to 0 to 1: (rating − 1) / 8",
-        DeamScale::Symmetric => "ratings 1 to 9 mapped linearly to −1 to 1: (rating − 5) / 4",
     }
 }
 
@@ -128,14 +123,6 @@ fn remark_on_scale(scale: DeamScale) -> &'static str {
 mod tests {
     use super::*;
     use crate::files;
-
-    #[test]
-    fn scales_map_their_ends_and_middle() {
-        let mapped = |scale| [1.0, 5.0, 9.0].map(|rating| rescale(rating, scale));
-        assert_eq!(mapped(DeamScale::AsAnnotated), [1.0, 5.0, 9.0]);
-        assert_eq!(mapped(DeamScale::Unit), [0.0, 0.5, 1.0]);
-        assert_eq!(mapped(DeamScale::Symmetric), [-1.0, 0.0, 1.0]);
-    }
 
     #[test]
     fn a_rendered_corpus_is_read_like_deam() {

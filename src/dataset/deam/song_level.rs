@@ -14,11 +14,18 @@ use crate::dataset::{Error, Fault, Source};
 /// A row.
 pub(super) struct Song {
     pub id: u64,
-    /// 1 to 9.
-    pub valence: f64,
-    /// 1 to 9.
-    pub arousal: f64,
+    pub valence: Rating,
+    pub arousal: Rating,
     pub source: Source,
+}
+
+/// What the annotators said.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rating {
+    /// 1 to 9.
+    pub mean: f64,
+    /// Standard deviation, where the file has it.
+    pub deviation: Option<f64>,
 }
 
 /// Songs in the order of the files and rows, the files that were read, and what is wrong with rows.
@@ -47,9 +54,12 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Songs, Error> {
         let (Some(id), Some(valence), Some(arousal)) = columns else {
             continue;
         };
+        let deviation = |name| file.header.iter().position(|it| it == name);
+        let valence = (valence, deviation("valence_std"));
+        let arousal = (arousal, deviation("arousal_std"));
         for row in &file.rows {
             let complain = |what: String| problems.push(file.fault(row.line, what));
-            let Some(song) = read_song(&file, row, [id, valence, arousal], complain) else {
+            let Some(song) = read_song(&file, row, id, [valence, arousal], complain) else {
                 continue;
             };
             match known.entry(song.id) {
@@ -70,7 +80,8 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Songs, Error> {
 fn read_song(
     file: &CsvFile,
     row: &Row,
-    [id, valence, arousal]: [usize; 3],
+    id: usize,
+    [valence, arousal]: [(usize, Option<usize>); 2],
     mut complain: impl FnMut(String),
 ) -> Option<Song> {
     let id_text = row.get(id);
@@ -78,18 +89,33 @@ fn read_song(
     if id.is_none() {
         complain(format!("song_id is \"{id_text}\", not a whole number"));
     }
-    let mut rating = |column: usize, name: &str| match number(row.get(column)) {
-        Ok(rating) if (1.0..=9.0).contains(&rating) => Some(rating),
-        Ok(rating) => {
-            complain(format!("{name} is {rating}, outside the scale from 1 to 9"));
-            None
-        }
-        Err(why) => {
-            complain(format!("{name} {why}"));
-            None
-        }
+    let mut rating = |(column, deviation): (usize, Option<usize>), name: &str| {
+        let mean = match number(row.get(column)) {
+            Ok(mean) if (1.0..=9.0).contains(&mean) => Some(mean),
+            Ok(mean) => {
+                complain(format!("{name}_mean is {mean}, outside the scale from 1 to 9"));
+                None
+            }
+            Err(why) => {
+                complain(format!("{name}_mean {why}"));
+                None
+            }
+        };
+        let deviation = match deviation.map(|column| number(row.get(column))) {
+            Some(Ok(deviation)) if deviation < 0.0 => {
+                complain(format!("{name}_std is {deviation}, below 0"));
+                None
+            }
+            Some(Ok(deviation)) => Some(deviation),
+            Some(Err(why)) => {
+                complain(format!("{name}_std {why}"));
+                None
+            }
+            None => None,
+        };
+        Some(Rating { mean: mean?, deviation })
     };
-    let (valence, arousal) = (rating(valence, "valence_mean"), rating(arousal, "arousal_mean"));
+    let (valence, arousal) = (rating(valence, "valence"), rating(arousal, "arousal"));
     Some(Song {
         id: id?,
         valence: valence?,
@@ -123,9 +149,13 @@ mod tests {
         assert_eq!(problems, []);
         let read: Vec<_> = songs
             .iter()
-            .map(|song| (song.id, song.valence, song.arousal, song.source.line))
+            .map(|song| (song.id, song.valence.mean, song.arousal.mean, song.source.line))
             .collect();
         assert_eq!(read, [(2, 3.1, 3.0, Some(2)), (2001, 3.2, 6.6, Some(2))]);
+        let deviations: Vec<_> = (songs.iter())
+            .map(|song| (song.valence.deviation, song.arousal.deviation))
+            .collect();
+        assert_eq!(deviations, [(Some(0.94), Some(0.63)), (Some(0.98), None)]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Splits that the data declares: the corpus's own, or a column's.
 
+use std::collections::BTreeSet;
+
 use super::error::Leak;
 use super::{Error, Split, groups};
 use crate::dataset::Manifest;
@@ -30,26 +32,40 @@ pub(super) fn assign(manifest: &Manifest, by: By) -> Result<Vec<Split>, Error> {
             kind: by.kind(),
         });
     }
-    let leaks: Vec<Leak> = groups(manifest)
-        .into_iter()
-        .filter_map(|(group, positions)| {
-            let mut sides: Vec<Split> = positions.iter().filter_map(|&at| sides.get(at).copied()).collect();
-            sides.sort();
-            sides.dedup();
-            (sides.len() > 1).then(|| Leak {
-                group: group.to_owned(),
-                sides,
-            })
+    let of_groups: Vec<(&str, BTreeSet<Split>)> = (groups(manifest).into_iter())
+        .map(|(group, positions)| {
+            (
+                group,
+                positions.iter().filter_map(|&at| sides.get(at).copied()).collect(),
+            )
         })
         .collect();
-    if !leaks.is_empty() {
-        return Err(Error::Leak { leaks });
-    }
+    no_leaks(of_groups.iter().map(|(group, sides)| (*group, sides)))?;
     match Split::ALL.into_iter().find(|side| !sides.contains(side)) {
         Some(side) => Err(Error::EmptySide {
             side,
             left_out: manifest.faults.len(),
         }),
         None => Ok(sides),
+    }
+}
+
+/// Refuses groups with more than one side.
+///
+/// # Errors
+/// [`Error::Leak`], with all of them.
+pub(in crate::dataset) fn no_leaks<'a>(
+    groups: impl Iterator<Item = (&'a str, &'a BTreeSet<Split>)>,
+) -> Result<(), Error> {
+    let leaks: Vec<Leak> = groups
+        .filter(|(_, sides)| sides.len() > 1)
+        .map(|(group, sides)| Leak {
+            group: group.to_owned(),
+            sides: sides.iter().copied().collect(),
+        })
+        .collect();
+    match leaks.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Leak { leaks }),
     }
 }

@@ -1,5 +1,7 @@
 //! Why a split cannot be made.
 
+use std::path::PathBuf;
+
 use super::Split;
 use crate::dataset::error::quoted;
 
@@ -44,6 +46,10 @@ pub enum Error {
     #[error("the declared split leaks: {} on more than one side:\n{}", are(leaks.len()), listed(leaks))]
     Leak { leaks: Vec<Leak> },
 
+    /// The file of a split that is one.
+    #[error("`{}` cannot be used as a split: {what}", path.display())]
+    File { path: PathBuf, what: String },
+
     #[error("the declared split has no {} examples", side.name())]
     EmptySide { side: Split, left_out: usize },
 }
@@ -78,6 +84,12 @@ impl Error {
                 "this corpus was published without a split: use `kind = \"random\"`, `\"k-fold\"`, or a table with \
                  `split_column`"
                     .into()
+            }
+            Self::Undeclared { kind: "file", .. } => {
+                "`dataset.split.file` needs a row for every example (or group): `affect check EXPERIMENT --export-split FILE` writes one".into()
+            }
+            Self::File { .. } => {
+                "it is a CSV file with the columns `id` (or `group`) and `split`: train, val or test".into()
             }
             Self::Undeclared { .. } => {
                 "`kind = \"column\"` is for tables: set `dataset.split_column` to the column that says it".into()

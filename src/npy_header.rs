@@ -5,9 +5,7 @@
 //! end the program. Here every header gives an answer.
 
 use std::fs::File;
-use std::io::{self, Write};
-
-use super::read_at;
+use std::io::{self, Read as _, Write};
 
 /// The kind of floats in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +37,13 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 /// NumPy writes 128 bytes for a plain array; what does not fit in here is something else.
 const LONGEST: usize = 1 << 13;
 
-/// Reads and checks the header of a file of `bytes` bytes. What is wrong with it is said in words that can stand behind the
+/// Reads and checks the header of a file of `bytes` bytes, at the beginning of which `file` stands. What is wrong with it is said in words that can stand behind the
 /// file's name.
 pub fn read(file: &File, bytes: u64) -> Result<Header, String> {
-    let mut start = vec![0; usize::try_from(bytes).map_or(LONGEST, |bytes| bytes.min(LONGEST))];
-    read_at::exactly(file, 0, &mut start).map_err(|error| error.to_string())?;
+    let mut start = Vec::with_capacity(LONGEST);
+    file.take(LONGEST as u64)
+        .read_to_end(&mut start)
+        .map_err(|error| error.to_string())?;
     let header = parse(&start)?;
     let needed = header
         .shape
@@ -60,8 +60,36 @@ pub fn read(file: &File, bytes: u64) -> Result<Header, String> {
     }
 }
 
-/// The header at the start of a file.
+/// The header at the start of a file of floats.
 fn parse(start: &[u8]) -> Result<Header, String> {
+    let Layout { descr, shape, offset } = layout(start)?;
+    let float = match descr {
+        "<f4" => Float::F32,
+        "<f8" => Float::F64,
+        other => {
+            return Err(format!(
+                "its values are of type {other:?}; expected float32 or float64, little-endian (\"<f4\" or \"<f8\")"
+            ));
+        }
+    };
+    Ok(Header { shape, float, offset })
+}
+
+/// A C-ordered array of any type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout<'a> {
+    /// NumPy's word for the type: `"<f4"`, `"|u1"`, `"<U12"`; for structured types their text.
+    pub descr: &'a str,
+    pub shape: Vec<u64>,
+    /// Where the data begins, in bytes.
+    pub offset: u64,
+}
+
+/// The header at the start of a file, whatever its values are. Nothing says that the file is long enough for the shape.
+///
+/// # Errors
+/// In words that can stand behind the file's name.
+pub fn layout(start: &[u8]) -> Result<Layout<'_>, String> {
     let rest = start.strip_prefix(MAGIC).ok_or("it is not a .npy file")?;
     let damaged = || String::from("its header is damaged");
     let (length, rest) = match rest {
@@ -75,22 +103,13 @@ fn parse(start: &[u8]) -> Result<Header, String> {
     let text = rest.get(..length).ok_or_else(damaged)?;
     let text = std::str::from_utf8(text).map_err(|_| damaged())?;
     let Entries { descr, fortran, shape } = Reader { rest: text }.entries().ok_or_else(damaged)?;
-    let float = match descr {
-        "<f4" => Float::F32,
-        "<f8" => Float::F64,
-        other => {
-            return Err(format!(
-                "its values are of type {other:?}; expected float32 or float64, little-endian (\"<f4\" or \"<f8\")"
-            ));
-        }
-    };
     // For arrays of one dimension the order is one and the same.
     if fortran && shape.len() > 1 {
         return Err("its values are in Fortran order; expected C order".into());
     }
-    Ok(Header {
+    Ok(Layout {
+        descr,
         shape,
-        float,
         offset: (start.len() - rest.len() + length) as u64,
     })
 }
