@@ -113,7 +113,6 @@ output_repeated_splits_test/dia<dialogue>_utt<utterance>.mp4",
         ],
         notes: &[
             "train/train_splits/ and so on, with the tables beside or one level up, are found too; so are .wav files in the clips' place",
-            "the clips' sound is AAC, often with six channels, which needs ffmpeg",
             "a few clips are missing or damaged in every copy: they keep their place as zeros (`dataset.on_error`)",
             "`._dia…` files (macOS's notes about files) are ignored and counted",
         ],

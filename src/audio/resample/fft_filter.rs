@@ -112,7 +112,7 @@ impl FftFilter {
             let from = self.lead_out + in_block;
             let result = &pair.result[from..from + count];
             let target = &mut out[done..done + count];
-            match (index % 2 == 0, pair.silent) {
+            match (index.is_multiple_of(2), pair.silent) {
                 (true, [true, _]) | (false, [_, true]) => target.fill(0.0),
                 (true, _) => target.iter_mut().zip(result).for_each(|(to, from)| *to = from.re),
                 (false, _) => target.iter_mut().zip(result).for_each(|(to, from)| *to = from.im),
