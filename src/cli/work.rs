@@ -49,6 +49,7 @@ impl Work<'_> {
             problem: &self.prepared.problem,
             labels: &self.prepared.labels,
             ids: &self.prepared.ids,
+            agreement: None,
         }
     }
 
@@ -194,6 +195,7 @@ impl Work<'_> {
             loss: &self.experiment.loss,
             optimizer: &self.experiment.optimizer,
             schedule: &self.experiment.schedule,
+            augment: &self.experiment.augment,
             train: &self.experiment.train,
             seed: self.experiment.experiment.seed,
             checkpoints: &checkpoints,

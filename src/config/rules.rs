@@ -14,7 +14,7 @@ use crate::evaluate::EvaluateSpec;
 use crate::features::Recipe;
 use crate::nn::NetworkSpec;
 use crate::nn::spec::{Conv2dSpec, LayerSpec, NamedPadding, Padding, Pair};
-use crate::train::{LossSpec, TrainSpec};
+use crate::train::{AugmentSpec, LossSpec, TrainSpec};
 
 use super::About;
 use super::check::{At, Finding};
@@ -31,6 +31,7 @@ pub(super) struct Parts {
     model: Option<NetworkSpec>,
     loss: Option<LossSpec>,
     train: Option<TrainSpec>,
+    augment: Option<AugmentSpec>,
     evaluate: Option<EvaluateSpec>,
 }
 
@@ -44,6 +45,7 @@ impl Parts {
             model: sound(merged, found, "model"),
             loss: sound(merged, found, "loss"),
             train: sound(merged, found, "train"),
+            augment: sound(merged, found, "augment"),
             evaluate: sound(merged, found, "evaluate"),
         }
     }
@@ -83,6 +85,17 @@ pub(super) fn check(parts: &Parts) -> Vec<Finding> {
             let path = KeyPath::parse("model.layers").index(index).key("conv2d");
             check_same_padding(conv, &path, &mut found);
         }
+    }
+    for misfit in parts
+        .augment
+        .iter()
+        .flat_map(|augment| augment.misfits(parts.loss.as_ref()))
+    {
+        let path = misfit
+            .path
+            .iter()
+            .fold(KeyPath::parse("augment"), |path, key| path.key(key));
+        found.push(Finding::new(path, At::Value, misfit.message).label(misfit.label));
     }
     if let Some(baselines) = parts.evaluate.as_ref().and_then(|evaluate| evaluate.baselines.as_ref()) {
         no_duplicates("evaluate.baselines", baselines.iter().map(name), &mut found);

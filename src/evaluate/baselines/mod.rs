@@ -16,7 +16,7 @@ mod standardize;
 use nalgebra::DMatrix;
 
 use super::problem::check_length;
-use super::{Baseline, EvaluateError, Problem, Truth};
+use super::{Baseline, EvaluateError, Problem, TaskKind, Truth};
 
 pub use choose::{Choice, GRID};
 pub use logistic::{ClassWeight, Logistic};
@@ -62,6 +62,22 @@ impl Baseline {
             Problem::Classification { .. } => &[Self::Majority, Self::Logistic],
         }
     }
+
+    /// What it is for; `None`: numbers and classes.
+    pub fn task(self) -> Option<TaskKind> {
+        match self {
+            Self::Mean | Self::Ridge => Some(TaskKind::Regression),
+            Self::Majority | Self::Logistic => Some(TaskKind::Classification),
+        }
+    }
+
+    /// Those that fit a task, as in the experiment file.
+    pub fn names_for(task: TaskKind) -> Vec<&'static str> {
+        let fits = |baseline: &Self| baseline.task().is_none_or(|of| of == task);
+        Self::ALL.into_iter().filter(fits).map(Self::name).collect()
+    }
+
+    const ALL: [Self; 4] = [Self::Mean, Self::Ridge, Self::Majority, Self::Logistic];
 
     /// Whether it looks at features, so that they have to be pooled for it.
     pub fn needs_features(self) -> bool {
