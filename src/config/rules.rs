@@ -13,7 +13,6 @@ use crate::dataset::{DatasetSpec, SplitSpec};
 use crate::evaluate::EvaluateSpec;
 use crate::features::Recipe;
 use crate::nn::NetworkSpec;
-use crate::nn::spec::{Conv2dSpec, LayerSpec, NamedPadding, Padding, Pair};
 use crate::train::{AugmentSpec, LossSpec, TrainSpec};
 
 use super::About;
@@ -80,11 +79,14 @@ pub(super) fn check(parts: &Parts) -> Vec<Finding> {
         Some(Recipe::Mel(recipe)) => check_mel(recipe, &mut found),
         Some(Recipe::Npy(_)) | None => {}
     }
-    for (index, layer) in parts.model.iter().flat_map(|model| &model.layers).enumerate() {
-        if let LayerSpec::Conv2d(conv) = layer {
-            let path = KeyPath::parse("model.layers").index(index).key("conv2d");
-            check_same_padding(conv, &path, &mut found);
-        }
+    for misfit in parts.model.iter().flat_map(NetworkSpec::misfits) {
+        let layer = misfit.layer.map(|index| KeyPath::parse("model.layers").index(index));
+        let path = misfit.keys.iter().fold(layer, |path, key| {
+            Some(path.unwrap_or_else(|| KeyPath::parse("model")).key(key))
+        });
+        let at = if misfit.layer.is_some() { At::Value } else { At::Missing };
+        let finding = Finding::new(path.unwrap_or_default(), at, misfit.message);
+        found.push(finding.label(misfit.label).help(misfit.help));
     }
     for misfit in parts
         .augment
@@ -286,34 +288,5 @@ fn check_mel(recipe: &crate::features::recipe::MelRecipe, found: &mut Vec<Findin
             ),
         };
         found.push(at(path, format!("no frequencies between {} and {fmax} Hz", recipe.fmin)).label(label));
-    }
-}
-
-fn check_same_padding(conv: &Conv2dSpec, path: &KeyPath, found: &mut Vec<Finding>) {
-    if conv.padding != Padding::Named(NamedPadding::Same) {
-        return;
-    }
-    let is_even = |size: usize| size.is_multiple_of(2);
-    let (rows, columns) = conv.kernel.get();
-    let help = "give `padding` as a number, or as [rows, columns]".to_owned();
-    if is_even(rows) || is_even(columns) {
-        let finding = Finding::new(
-            path.key("kernel"),
-            At::Value,
-            "padding = \"same\" (the default) needs an odd kernel",
-        )
-        .label("must be odd".to_owned())
-        .help(help.clone());
-        found.push(finding);
-    }
-    if conv.stride != Pair::Both(1) && conv.stride != Pair::Each([1, 1]) {
-        let finding = Finding::new(
-            path.key("stride"),
-            At::Value,
-            "padding = \"same\" (the default) needs a stride of 1",
-        )
-        .label("must be 1".to_owned())
-        .help(help);
-        found.push(finding);
     }
 }
