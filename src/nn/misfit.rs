@@ -58,6 +58,10 @@ fn same_padding(conv: &Conv2dSpec, layer: usize, found: &mut Vec<Misfit>) {
         );
     }
     if conv.stride.get() != (1, 1) {
-        push("stride", "padding = \"same\" (the default) needs a stride of 1", "must be 1");
+        push(
+            "stride",
+            "padding = \"same\" (the default) needs a stride of 1",
+            "must be 1",
+        );
     }
 }

@@ -147,7 +147,11 @@ impl Plan {
     fn layer(&self, spec: &LayerSpec) -> Result<PlannedLayer, String> {
         let shape = self.shape();
         let planned = layers::plan(spec, shape, self.outputs)?;
-        match planned.output.iter().try_fold(1usize, |size, &next| size.checked_mul(next)) {
+        match planned
+            .output
+            .iter()
+            .try_fold(1usize, |size, &next| size.checked_mul(next))
+        {
             Some(size) if size <= LARGEST => Ok(planned),
             _ => Err(format!("its output of {} is too large", shape_text(&planned.output))),
         }
@@ -189,18 +193,50 @@ mod tests {
     #[test]
     fn shapes_of_every_layer() {
         for (layers, input, expected) in [
-            ("{ conv2d = { channels = 4, stride = 2, padding = 1, dilation = 2 } }", vec![1, 9, 10], vec![4, 4, 4]),
-            ("{ conv2d = { channels = 4, groups = 2 } }", vec![2, 9, 10], vec![4, 9, 10]),
-            ("{ residual = { channels = 4, stride = [2, 1] } }", vec![2, 9, 10], vec![4, 5, 10]),
-            ("{ batch_norm = {} }, { layer_norm = {} }, { gelu = {} }", vec![2, 9, 10], vec![2, 9, 10]),
+            (
+                "{ conv2d = { channels = 4, stride = 2, padding = 1, dilation = 2 } }",
+                vec![1, 9, 10],
+                vec![4, 4, 4],
+            ),
+            (
+                "{ conv2d = { channels = 4, groups = 2 } }",
+                vec![2, 9, 10],
+                vec![4, 9, 10],
+            ),
+            (
+                "{ residual = { channels = 4, stride = [2, 1] } }",
+                vec![2, 9, 10],
+                vec![4, 5, 10],
+            ),
+            (
+                "{ batch_norm = {} }, { layer_norm = {} }, { gelu = {} }",
+                vec![2, 9, 10],
+                vec![2, 9, 10],
+            ),
             ("{ max_pool2d = 3 }", vec![2, 9, 10], vec![2, 3, 3]),
-            ("{ avg_pool2d = { window = 3, stride = 1, padding = [1, 0] } }", vec![2, 9, 10], vec![2, 9, 8]),
+            (
+                "{ avg_pool2d = { window = 3, stride = 1, padding = [1, 0] } }",
+                vec![2, 9, 10],
+                vec![2, 9, 8],
+            ),
             ("{ adaptive_max_pool2d = [20, 1] }", vec![2, 9, 10], vec![2, 20, 1]),
             ("{ global_pool = {} }", vec![2, 9, 10], vec![4]),
-            ("{ global_pool = { over = \"frames\", statistics = [\"mean\"] } }", vec![2, 9, 10], vec![18]),
-            ("{ gru = { units = 5, bidirectional = true } }", vec![2, 9, 10], vec![10, 10]),
+            (
+                "{ global_pool = { over = \"frames\", statistics = [\"mean\"] } }",
+                vec![2, 9, 10],
+                vec![18],
+            ),
+            (
+                "{ gru = { units = 5, bidirectional = true } }",
+                vec![2, 9, 10],
+                vec![10, 10],
+            ),
             ("{ gru = { units = 5, output = \"last\" } }", vec![2, 9, 10], vec![5]),
-            ("{ linear = { units = 7, per_frame = true } }, { attention_pool = {} }", vec![2, 9, 10], vec![7]),
+            (
+                "{ linear = { units = 7, per_frame = true } }, { attention_pool = {} }",
+                vec![2, 9, 10],
+                vec![7],
+            ),
         ] {
             let spec = spec(&format!("layers = [{layers}, {{ flatten = {{}} }}]"));
             let outputs = expected.iter().product();
@@ -236,12 +272,18 @@ mod tests {
             ("{ conv2d = { channels = 4, max_pool = [9, 1] } }", "max_pool of 9 × 1"),
             ("{ conv2d = { channels = 4, kernel = 4 } }", "odd kernel"),
             ("{ conv2d = { channels = 4, groups = 2 } }", "groups"),
-            ("{ max_pool2d = { window = 2, padding = [2, 0] } }", "half of the window"),
+            (
+                "{ max_pool2d = { window = 2, padding = [2, 0] } }",
+                "half of the window",
+            ),
             ("{ avg_pool2d = 9 }", "larger than 8 × 8"),
             ("{ global_pool = {} }, { gru = { units = 2 } }", "needs frames"),
             ("{ global_pool = {} }, { attention_pool = {} }", "needs frames"),
             ("{ residual = { channels = 2, kernel = 2 } }", "odd kernel"),
-            ("{ adaptive_avg_pool2d = 65536 }, { conv2d = { channels = 65536 } }", "too large"),
+            (
+                "{ adaptive_avg_pool2d = 65536 }, { conv2d = { channels = 65536 } }",
+                "too large",
+            ),
         ] {
             let error = Plan::new(&spec(&format!("layers = [{layers}]")), &[1, 8, 8], 2).unwrap_err();
             assert!(error.message.contains(message), "{layers}: {error}");

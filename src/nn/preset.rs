@@ -207,6 +207,9 @@ mod tests {
             four + 2 * channels + 2 * 256 + 2
         );
         let dense = 256 * 8 * 8 * 256 + 256 + 256 * 128 + 128 + 128 * 7 + 7;
-        assert_eq!(count(NetworkPreset::MeldCnn, [1, 128, 128], 7), four + 3 * channels + dense);
+        assert_eq!(
+            count(NetworkPreset::MeldCnn, [1, 128, 128], 7),
+            four + 3 * channels + dense
+        );
     }
 }

@@ -17,9 +17,13 @@ pub enum Function {
     /// max(0, x), with gradient 0 at 0.
     Relu,
     /// x above 0, `slope`·x elsewhere.
-    LeakyRelu { slope: f64 },
+    LeakyRelu {
+        slope: f64,
+    },
     /// x above 0, `alpha`·(eˣ − 1) elsewhere.
-    Elu { alpha: f64 },
+    Elu {
+        alpha: f64,
+    },
     /// x·Φ(x), with the normal distribution's Φ (Hendrycks and Gimpel 2016).
     Gelu,
     /// Its approximation by a hyperbolic tangent.
@@ -229,7 +233,10 @@ mod tests {
             let gradient = out.sum_all().unwrap().backward().unwrap();
             let gradient = gradient.get(&input).unwrap().to_vec1::<f32>().unwrap();
             let out = out.to_vec1::<f32>().unwrap();
-            assert!(out[..2].iter().chain(&gradient[..2]).all(|value| value.is_finite()), "{function:?}");
+            assert!(
+                out[..2].iter().chain(&gradient[..2]).all(|value| value.is_finite()),
+                "{function:?}"
+            );
             assert!(out[2].is_nan(), "{function:?}");
         }
     }

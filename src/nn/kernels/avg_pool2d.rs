@@ -121,7 +121,11 @@ mod tests {
             let cells = Cells::Grid(grid.0, grid.1);
             check_gradients(&[random(&shape, 5)], |inputs| avg_pool2d(&inputs[0], cells));
         }
-        for (size, stride, padding) in [((2, 2), (2, 2), (0, 0)), ((3, 2), (1, 2), (1, 1)), ((2, 3), (3, 1), (0, 1))] {
+        for (size, stride, padding) in [
+            ((2, 2), (2, 2), (0, 0)),
+            ((3, 2), (1, 2), (1, 1)),
+            ((2, 3), (3, 1), (0, 1)),
+        ] {
             let cells = Cells::Windows(Windows { size, stride, padding });
             check_gradients(&[random(&[2, 2, 5, 6], 5)], |inputs| avg_pool2d(&inputs[0], cells));
         }
@@ -138,7 +142,11 @@ mod tests {
     fn windows_that_do_not_fit_are_errors() {
         let input = random(&[1, 1, 3, 3], 1);
         for (size, padding) in [((4, 4), (0, 0)), ((2, 2), (2, 0))] {
-            let cells = Cells::Windows(Windows { size, stride: size, padding });
+            let cells = Cells::Windows(Windows {
+                size,
+                stride: size,
+                padding,
+            });
             assert!(avg_pool2d(&input, cells).is_err());
         }
     }

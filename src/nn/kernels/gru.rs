@@ -59,7 +59,9 @@ struct Sizes {
 impl Sizes {
     fn new(inputs: &[usize], weight: &[usize], bias: &[usize], direction: Direction) -> Result<Self> {
         let (&[batch, frames, gates], &[rows, units]) = (inputs, weight) else {
-            candle_core::bail!("gru takes [batch, frames, 3·units] and a weight of 2 dimensions, not {inputs:?}, {weight:?}")
+            candle_core::bail!(
+                "gru takes [batch, frames, 3·units] and a weight of 2 dimensions, not {inputs:?}, {weight:?}"
+            )
         };
         if units == 0 || frames == 0 || gates != 3 * units || rows != gates || bias != [gates] {
             candle_core::bail!("gru: inputs {inputs:?}, weight {weight:?} and bias {bias:?} don't fit each other")
@@ -84,7 +86,9 @@ impl Sizes {
 }
 
 fn forward<T: Element>(sizes: Sizes, inputs: &[T], weight: &[T], bias: &[T]) -> (Vec<T>, Vec<f64>) {
-    let Sizes { batch, frames, units, .. } = sizes;
+    let Sizes {
+        batch, frames, units, ..
+    } = sizes;
     let mut out = vec![T::zero(); batch * frames * units];
     let mut gates = vec![0.0f64; batch * frames * 4 * units];
     out.par_chunks_mut(GROUP * frames * units)
@@ -136,7 +140,9 @@ struct Gradients<T> {
 }
 
 fn backward<T: Element>(sizes: Sizes, weight: &[T], out: &[T], gates: &[f64], gradient: &[T]) -> Gradients<T> {
-    let Sizes { batch, frames, units, .. } = sizes;
+    let Sizes {
+        batch, frames, units, ..
+    } = sizes;
     let mut inputs = vec![T::zero(); batch * frames * 3 * units];
     let sums: Vec<(Vec<T>, Vec<f64>)> = inputs
         .par_chunks_mut(GROUP * frames * 3 * units)
@@ -156,9 +162,8 @@ fn backward<T: Element>(sizes: Sizes, weight: &[T], out: &[T], gates: &[f64], gr
                     let kept = &gates[at * 4 * units..][..4 * units];
                     for unit in 0..units {
                         let cell = example * units + unit;
-                        let previous = before.map_or(0.0, |before| {
-                            out[(example * frames + before) * units + unit].to_f64()
-                        });
+                        let previous =
+                            before.map_or(0.0, |before| out[(example * frames + before) * units + unit].to_f64());
                         let [reset, update, candidate, hn] = [0, 1, 2, 3].map(|gate| kept[gate * units + unit]);
                         let g = gradient[at * units + unit].to_f64() + state_gradient[cell].to_f64();
                         let to_candidate = g * (1.0 - update) * (1.0 - candidate * candidate);
@@ -199,7 +204,10 @@ fn backward<T: Element>(sizes: Sizes, weight: &[T], out: &[T], gates: &[f64], gr
     let mut weight = vec![T::zero(); 3 * units * units];
     let mut bias = vec![0.0f64; 3 * units];
     for (weight_sum, bias_sum) in sums {
-        weight.iter_mut().zip(weight_sum).for_each(|(total, part)| *total += part);
+        weight
+            .iter_mut()
+            .zip(weight_sum)
+            .for_each(|(total, part)| *total += part);
         bias.iter_mut().zip(bias_sum).for_each(|(total, part)| *total += part);
     }
     Gradients {
@@ -300,7 +308,10 @@ mod tests {
     fn walking_backward_is_walking_forward_over_reversed_frames() {
         let (inputs, weight, bias) = (random(&[3, 5, 6], 1), random(&[6, 2], 2), random(&[6], 3));
         let reversed = inputs.flip(&[1]).unwrap();
-        let forward = gru(&reversed, &weight, &bias, Direction::Forward).unwrap().flip(&[1]).unwrap();
+        let forward = gru(&reversed, &weight, &bias, Direction::Forward)
+            .unwrap()
+            .flip(&[1])
+            .unwrap();
         let backward = gru(&inputs, &weight, &bias, Direction::Backward).unwrap();
         assert_eq!(forward.to_vec3::<f64>().unwrap(), backward.to_vec3::<f64>().unwrap());
     }

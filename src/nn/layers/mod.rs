@@ -116,7 +116,9 @@ impl Layer {
             LayerSpec::GlobalPool(spec) => Self::GlobalPool(pool::GlobalPool::new(spec)),
             LayerSpec::Flatten(_) => Self::Flatten,
             LayerSpec::Dropout(probability) => Self::Dropout(probability.0),
-            LayerSpec::Linear(spec) => Self::Linear(linear::Linear::new(builder, prefix, input, &spec.table(), outputs)?),
+            LayerSpec::Linear(spec) => {
+                Self::Linear(linear::Linear::new(builder, prefix, input, &spec.table(), outputs)?)
+            }
             LayerSpec::Gru(spec) => Self::Gru(recurrent::Gru::new(builder, prefix, input, spec)?),
             LayerSpec::AttentionPool(spec) => {
                 Self::AttentionPool(recurrent::AttentionPool::new(builder, prefix, input, spec)?)

@@ -105,9 +105,7 @@ impl BatchNorm {
             let new: Vec<f32> = old
                 .iter()
                 .zip(values)
-                .map(|(&old, &value)| {
-                    ((1.0 - self.momentum) * f64::from(old) + self.momentum * value * factor) as f32
-                })
+                .map(|(&old, &value)| ((1.0 - self.momentum) * f64::from(old) + self.momentum * value * factor) as f32)
                 .collect();
             var.set(&Tensor::from_vec(new, values.len(), var.device())?)
         };

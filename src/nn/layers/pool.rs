@@ -28,11 +28,7 @@ pub fn windows(spec: &PoolSpec) -> Cells {
     })
 }
 
-pub fn plan_windows(
-    name: &'static str,
-    spec: &PoolSpec,
-    shape: &[usize],
-) -> std::result::Result<PlannedLayer, String> {
+pub fn plan_windows(name: &'static str, spec: &PoolSpec, shape: &[usize]) -> std::result::Result<PlannedLayer, String> {
     let (channels, rows, columns) = image(name, shape)?;
     let cells = windows(spec);
     let Cells::Windows(windows) = cells else {

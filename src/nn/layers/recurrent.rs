@@ -25,7 +25,10 @@ pub fn plan_gru(spec: &GruSpec, shape: &[usize]) -> std::result::Result<PlannedL
     let (mut parameters, mut flops, mut activations) = (0usize, 0u64, 0u64);
     for layer in 0..spec.layers {
         let inputs = if layer == 0 { numbers } else { width };
-        let weights = spec.units.saturating_mul(3).saturating_mul(inputs.saturating_add(spec.units));
+        let weights = spec
+            .units
+            .saturating_mul(3)
+            .saturating_mul(inputs.saturating_add(spec.units));
         parameters = parameters.saturating_add(rows.saturating_mul(weights.saturating_add(6 * spec.units)));
         flops = flops.saturating_add(count(&[2 * rows, frames]).saturating_mul(weights as u64));
         // The input's share, the gates (in double length) and the states.
@@ -60,7 +63,9 @@ pub fn plan_attention(spec: &AttentionPoolSpec, shape: &[usize]) -> std::result:
     Ok(PlannedLayer {
         detail: format!("{} units", spec.units),
         parameters: spec.units.saturating_mul(numbers + 2),
-        flops: products.saturating_mul(2).saturating_add(2 * count(&[frames, numbers + spec.units])),
+        flops: products
+            .saturating_mul(2)
+            .saturating_add(2 * count(&[frames, numbers + spec.units])),
         activations: 2 * count(&[frames, spec.units + 1]) + numbers as u64,
         ..PlannedLayer::new("attention_pool", shape, vec![numbers])
     })
@@ -89,7 +94,11 @@ impl Gru {
         let gates = 3 * spec.units;
         let mut layers = Vec::new();
         for layer in 0..spec.layers {
-            let inputs = if layer == 0 { numbers } else { spec.units * directions.len() };
+            let inputs = if layer == 0 {
+                numbers
+            } else {
+                spec.units * directions.len()
+            };
             let mut rows = Vec::new();
             for &direction in directions {
                 let suffix = match direction {
@@ -108,7 +117,12 @@ impl Gru {
                 rows.push(Units {
                     direction,
                     weight_input: builder.weight(name("weight_ih"), &[gates, inputs], fan(inputs), spec.init)?,
-                    weight_state: builder.weight(name("weight_hh"), &[gates, spec.units], fan(spec.units), spec.init)?,
+                    weight_state: builder.weight(
+                        name("weight_hh"),
+                        &[gates, spec.units],
+                        fan(spec.units),
+                        spec.init,
+                    )?,
                     bias_input: builder.bias(name("bias_ih"), gates, fan(inputs), spec.init)?,
                     bias_state: builder.bias(name("bias_hh"), gates, fan(inputs), spec.init)?,
                 });
@@ -128,7 +142,10 @@ impl Gru {
             if index > 0 {
                 value = dropout::apply(&value, self.dropout, pass, index as u64)?;
             }
-            let states = rows.iter().map(|units| units.forward(&value)).collect::<Result<Vec<_>>>()?;
+            let states = rows
+                .iter()
+                .map(|units| units.forward(&value))
+                .collect::<Result<Vec<_>>>()?;
             let is_last = index + 1 == self.layers.len();
             if is_last && self.output == GruOutput::Last {
                 let ends: Vec<Tensor> = rows

@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 
 use super::super::builder::Builder;
 use super::super::plan::{PlannedLayer, count};
-use super::super::spec::{Activation, Conv2dSpec, Pair, Padding, ResidualSpec};
+use super::super::spec::{Activation, Conv2dSpec, Padding, Pair, ResidualSpec};
 use super::conv2d::{self, Conv2d};
 use super::{Pass, activation, dropout, image};
 
@@ -45,7 +45,10 @@ pub fn plan(spec: &ResidualSpec, shape: &[usize]) -> std::result::Result<Planned
     let (first, second, around) = parts(spec, channels);
     let first = conv2d::plan(&first, shape)?;
     let second = conv2d::plan(&second, &first.output)?;
-    let around = around.map(|around| conv2d::plan(&around, shape)).transpose()?.unwrap_or_default();
+    let around = around
+        .map(|around| conv2d::plan(&around, shape))
+        .transpose()?
+        .unwrap_or_default();
     let mut detail = format!("{} of {rows} × {columns}, twice", spec.channels);
     let (stride_rows, stride_columns) = spec.stride.get();
     if (stride_rows, stride_columns) != (1, 1) {
