@@ -114,7 +114,7 @@ fn another_kind_replaces_the_table_whole() {
         panic!("{experiment:?}")
     };
     assert_eq!(adam.learning_rate, 0.5, "the same kind is merged");
-    assert_eq!(experiment.schedule, ScheduleSpec::Constant);
+    assert_eq!(experiment.schedule, ScheduleSpec::default());
     assert!(matches!(experiment.dataset.split(), SplitSpec::KFold { folds: 5, .. }));
 
     let experiment = case

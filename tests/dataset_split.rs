@@ -24,6 +24,7 @@ fn manifest(examples: &[(usize, u32)]) -> Manifest {
                     window: Window::default(),
                 },
                 target: Target::Class(class),
+                deviations: Vec::new(),
                 split: None,
                 source: Source {
                     file: Path::new("corpus/labels.csv").into(),

@@ -44,6 +44,7 @@ fn presets_have_the_shapes_of_the_field() {
                 window: Window::default(),
             },
             target: Target::Values(vec![0.0]),
+            deviations: Vec::new(),
             split: None,
             source: affect::dataset::Source {
                 file: std::path::Path::new("labels.csv").into(),

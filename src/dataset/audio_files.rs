@@ -115,6 +115,7 @@ mod tests {
                 window: Window::default(),
             },
             target: Target::Class(0),
+            deviations: Vec::new(),
             split: None,
             source: Source {
                 file: Path::new("labels.csv").into(),

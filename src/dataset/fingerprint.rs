@@ -95,6 +95,7 @@ mod tests {
                 },
             },
             target: Target::Values(vec![0.5, -0.5]),
+            deviations: Vec::new(),
             split: None,
             source: Source {
                 file: Path::new(root).join("labels.csv").as_path().into(),

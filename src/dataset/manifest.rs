@@ -60,6 +60,9 @@ pub struct Example {
     pub media: Media,
     /// What is true of it.
     pub target: Target,
+    /// How far the annotators were apart: the standard deviation of their ratings, one per target and on its scale. Empty where
+    /// the corpus does not say.
+    pub deviations: Vec<f32>,
     /// The split that the corpus itself declares, where it does.
     pub split: Option<Split>,
     /// The annotation file and line that the example came from, for messages.

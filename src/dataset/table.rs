@@ -46,6 +46,7 @@ pub(super) fn load(spec: &TableSpec, recordings: Recordings) -> Result<Manifest,
                 window: draft.window,
             },
             target,
+            deviations: Vec::new(),
             split: draft.split,
             source: draft.source,
         }

@@ -16,7 +16,7 @@ pub mod scores;
 pub mod spec;
 
 pub use baselines::{BaselineOutput, Choice, Examples, fit_and_predict, pool};
-pub use bootstrap::score_with_intervals;
+pub use bootstrap::{FEW_GROUPS, score_with_intervals};
 pub use classification::{ClassMetrics, ClassificationMetrics, Confusion};
 pub use error::EvaluateError;
 pub use problem::{Problem, TaskKind, Truth};

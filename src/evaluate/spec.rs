@@ -29,10 +29,18 @@ impl Default for EvaluateSpec {
 pub enum Baseline {
     /// Regression: the training split's mean.
     Mean,
+    /// Regression: the training split's median.
+    Median,
     /// Regression: ridge regression on features pooled over time.
     Ridge,
     /// Classification: the training split's most frequent class.
     Majority,
+    /// Classification: guesses with the classes' shares in the training split.
+    Stratified,
     /// Classification: logistic regression on features pooled over time.
     Logistic,
+    /// The mean truth of the nearest training examples, by features pooled over time.
+    Knn,
+    /// Regression: one annotator, where the corpus says how far its annotators were apart.
+    Human,
 }

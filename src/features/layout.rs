@@ -177,6 +177,7 @@ mod tests {
                 },
             },
             target: Target::Values(vec![0.0]),
+            deviations: Vec::new(),
             split: None,
             source: Source {
                 file: Path::new("labels.csv").into(),

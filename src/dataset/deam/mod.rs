@@ -63,6 +63,7 @@ fn load_songs(spec: &DeamStaticSpec, recordings: Recordings) -> Result<Manifest,
                     .map(|rating| rescale(rating, spec.scale))
                     .collect(),
             ),
+            deviations: Vec::new(),
             split: None,
             source: song.source,
             id,

@@ -29,6 +29,7 @@ pub struct NetworkSpec {
     #[serde(default)]
     pub preset: Option<NetworkPreset>,
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub layers: Vec<LayerSpec>,
 }
 
