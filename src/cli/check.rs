@@ -134,14 +134,9 @@ fn text(plan: &Plan) -> String {
         lines.extend(plan.faults.iter().take(10).map(|fault| format!("         {fault}")));
     }
     lines.push(String::new());
-    let mut table = output::table(
-        &["layer", "settings", "output", "parameters", "FLOPs", "memory"],
-        3..6,
-        1,
-    );
+    let mut table = output::table(&["layer", "output", "parameters", "FLOPs", "memory"], 2..5, 0);
     table.add_row([
         "input".into(),
-        String::new(),
         shape_text(&plan.feature_shape),
         String::new(),
         String::new(),
@@ -149,8 +144,10 @@ fn text(plan: &Plan) -> String {
     ]);
     for (index, layer) in plan.layers.iter().enumerate() {
         table.add_row([
-            format!("{index} {}", layer.layer),
-            layer.settings.clone(),
+            match layer.settings.as_str() {
+                "" => format!("{index} {}", layer.layer),
+                settings => format!("{index} {}: {settings}", layer.layer),
+            },
             shape_text(&layer.output),
             layer.parameters.to_string(),
             output::short(layer.flops),
@@ -159,7 +156,6 @@ fn text(plan: &Plan) -> String {
     }
     table.add_row([
         "all".into(),
-        String::new(),
         String::new(),
         plan.parameters.to_string(),
         output::short(plan.flops),

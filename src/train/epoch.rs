@@ -276,3 +276,52 @@ pub fn predict(network: &Network, data: Data, examples: &[usize], batch_size: us
     )?;
     Ok(predicted)
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+    use crate::evaluate::Problem;
+
+    /// The gradient of a linear model's weighted squared error, with the batches of one update divided as told.
+    fn gradient(batches: &[std::ops::Range<usize>]) -> Vec<f32> {
+        let problem = Problem::Regression {
+            targets: vec!["a".into()],
+        };
+        let spec = toml::from_str("kind = \"mse\"").unwrap();
+        let loss = Loss::new(&spec, &problem, &Labels::Values(Vec::new()), &[]).unwrap();
+        let mut generator = Generator::keyed(1, "test", &[]);
+        let mut draw = |columns: usize| {
+            let values: Vec<f32> = (0..6 * columns).map(|_| generator.normal() as f32).collect();
+            Tensor::from_vec(values, (6, columns), &Device::Cpu).unwrap()
+        };
+        let (x, y, weights) = (draw(3), draw(1), draw(1).abs().unwrap());
+        let parameter = Var::from_tensor(&Tensor::ones((3, 1), DType::F32, &Device::Cpu).unwrap()).unwrap();
+        let parameters = [("w".to_owned(), parameter.clone())];
+        let alone = batches.len() == 1;
+        let mut pending = Pending::default();
+        for batch in batches {
+            let rows = |tensor: &Tensor| tensor.narrow(0, batch.start, batch.len()).unwrap();
+            let predicted = rows(&x).matmul(&parameter).unwrap();
+            let total = loss.total(&predicted, &rows(&y), Some(&rows(&weights))).unwrap();
+            let mut store = total.mean().unwrap().backward().unwrap();
+            pending
+                .add(Gradients::take(&mut store, &parameters), total.weight, alone)
+                .unwrap();
+        }
+        let gradients = pending.take(alone).unwrap().unwrap();
+        assert!(pending.take(alone).unwrap().is_none());
+        gradients.get(0).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn accumulated_batches_are_one_large_batch() {
+        let whole = gradient(&[0..6]);
+        for parts in [vec![0..3, 3..6], vec![0..4, 4..6], vec![0..1, 1..2, 2..6]] {
+            for (got, want) in gradient(&parts).iter().zip(&whole) {
+                assert!((got - want).abs() < 1e-5, "{parts:?}: {got} {want}");
+            }
+        }
+    }
+}

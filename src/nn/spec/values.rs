@@ -43,15 +43,19 @@ pub struct Probability(#[schemars(range(min = 0.0, max = 0.99))] pub f64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
+    /// max(0, x).
     Relu,
     /// With slope 0.01.
     LeakyRelu,
+    /// Gaussian error linear unit.
     Gelu,
     /// GELU by its approximation with tanh.
     GeluTanh,
     /// With alpha 1.
     Elu,
+    /// Hyperbolic tangent.
     Tanh,
+    /// 1 / (1 + e⁻ˣ).
     Sigmoid,
 }
 
