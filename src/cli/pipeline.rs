@@ -12,6 +12,7 @@ use crate::evaluate::{Baseline, Problem, TaskKind};
 use crate::features::{self, FeatureSet, Normalize, Progress};
 use crate::nn::{NetworkSpec, Plan};
 use crate::train::Labels;
+use crate::train::loss::Loss;
 use crate::train::spec::Weighting;
 
 /// A corpus that was read, divided and matched with a network, before any sound was decoded.
@@ -47,6 +48,15 @@ fn fit_to(resolved: &Resolved, manifest: Manifest) -> Result<Prepared, Failure> 
     let plan = plan(resolved, &experiment.model, &shape, problem.width())?;
     let deviations = deviations(&manifest, &problem);
     check_agreement(resolved, deviations.is_some())?;
+    // Weights of targets or classes that there are not: better said now than after an hour of decoding.
+    if let Err(error) = Loss::new(&experiment.loss, &problem, &labels, &[]) {
+        let path = error.path().unwrap_or("loss");
+        return Err(Failure::Mistakes(resolved.mistake(
+            path,
+            error.to_string(),
+            error.hint(),
+        )));
+    }
     let ids = manifest.examples.iter().map(|example| example.id.clone()).collect();
     Ok(Prepared {
         shape,

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluateSpec {
-    /// Default: those that fit the task (mean and ridge, or majority and logistic).
+    /// Default: those that fit the task (mean and ridge, or majority and logistic), and human where the corpus says how far its
+    /// annotators were apart.
     pub baselines: Option<Vec<Baseline>>,
     /// Resamples of the bootstrap behind the 95 % confidence intervals; 0: none.
     #[schemars(range(max = 100000))]

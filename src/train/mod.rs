@@ -41,7 +41,7 @@ pub enum Error {
     Prediction { id: String, value: f64 },
     #[error("the loss \"{loss}\" does not fit {task}")]
     LossDoesNotFit { loss: &'static str, task: TaskKind },
-    #[error("`loss.target_weights` has {found} weights for {targets} target(s), and needs one for each, not all 0")]
+    #[error("`loss.target_weights` needs a weight for each target ({targets}), not all of them 0; it has {found}")]
     TargetWeights { found: usize, targets: usize },
     #[error(
         "`loss.class_weights` gives {class} the weight {weight}; the classes are {classes}, and weights are at least 0"
@@ -97,17 +97,22 @@ impl Error {
         }
     }
 
+    /// The setting that it is about.
+    pub fn path(&self) -> Option<&'static str> {
+        match self {
+            Self::LossDoesNotFit { .. } => Some("loss.kind"),
+            Self::TargetWeights { .. } => Some("loss.target_weights"),
+            Self::ClassWeight { .. } => Some("loss.class_weights"),
+            Self::NoAgreement => Some("loss.weighting"),
+            Self::MonitorDoesNotFit { .. } => Some("train.early_stopping.monitor"),
+            Self::Device { .. } => Some("train.device"),
+            _ => None,
+        }
+    }
+
     /// Whether the request was wrong, rather than the work.
     pub fn is_request(&self) -> bool {
-        matches!(
-            self,
-            Self::LossDoesNotFit { .. }
-                | Self::MonitorDoesNotFit { .. }
-                | Self::Device { .. }
-                | Self::TargetWeights { .. }
-                | Self::ClassWeight { .. }
-                | Self::NoAgreement
-        )
+        self.path().is_some()
     }
 }
 

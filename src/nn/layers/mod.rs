@@ -60,7 +60,7 @@ pub(super) fn plan(spec: &LayerSpec, shape: &[usize], outputs: usize) -> std::re
 /// A layer with its parameters.
 pub(super) enum Layer {
     Conv2d(conv2d::Conv2d),
-    Residual(residual::Residual),
+    Residual(Box<residual::Residual>),
     BatchNorm(norm::BatchNorm),
     LayerNorm(norm::LayerNorm),
     Activation(Function),
@@ -94,7 +94,9 @@ impl Layer {
         let channels = input.first().copied().unwrap_or(1);
         Ok(match spec {
             LayerSpec::Conv2d(spec) => Self::Conv2d(conv2d::Conv2d::new(builder, prefix, channels, spec)?),
-            LayerSpec::Residual(spec) => Self::Residual(residual::Residual::new(builder, prefix, channels, spec)?),
+            LayerSpec::Residual(spec) => {
+                Self::Residual(Box::new(residual::Residual::new(builder, prefix, channels, spec)?))
+            }
             LayerSpec::BatchNorm(spec) => {
                 let size = norm::batch_norm_size(input);
                 Self::BatchNorm(norm::BatchNorm::new(builder, prefix, size, spec)?)

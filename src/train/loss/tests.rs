@@ -146,7 +146,7 @@ fn weights_that_do_not_fit_are_errors() {
         let spec: LossSpec = toml::from_str(toml).unwrap();
         Loss::new(&spec, &problem, &labels, &[0]).err().unwrap().to_string()
     };
-    insta::assert_snapshot!(error("kind = \"mse\"\ntarget_weights = [1, 2]"), @"`loss.target_weights` has 2 weights for 1 target(s), and needs one for each, not all 0");
+    insta::assert_snapshot!(error("kind = \"mse\"\ntarget_weights = [1, 2]"), @"`loss.target_weights` needs a weight for each target (1), not all of them 0; it has 2");
     insta::assert_snapshot!(error("kind = \"cross-entropy\""), @r#"the loss "cross-entropy" does not fit a regression task"#);
 }
 
