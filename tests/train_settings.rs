@@ -90,7 +90,20 @@ fn every_preset_trains_and_can_be_changed() {
         "model.layers[0].conv2d.channels=2",
     ]);
     let outcome = lab.succeed(&[&["check", "reg.toml"], &settings[..]].concat());
-    assert_snapshot!(outcome.stdout.split("\n\n").last().unwrap(), @"");
+    assert_snapshot!(outcome.stdout.split("\n\n").last().unwrap(), @r#"
+──────────────────────────────────────────────────────────────────────────────────────────────────────
+ layer                                                  output        parameters    FLOPs      memory 
+──────────────────────────────────────────────────────────────────────────────────────────────────────
+ input                                                  1 × 16 × 19                            1.2 kB 
+ 0 conv2d: 2 of 3 × 3, batch norm, relu, dropout 0.25   2 × 16 × 19           22   12.8 k     12.2 kB 
+ 1 linear: 32 → 8, per frame, dropout 0.25              19 × 8               264    9.7 k      1.8 kB 
+ 2 gru: 8 → 3, both ways                                19 × 6               234    7.5 k      5.5 kB 
+ 3 global_pool: mean                                    6                      0      228   480 bytes 
+ 4 linear: 6 → 2                                        2                     14       24     8 bytes 
+ all                                                                         534   30.3 k     21.2 kB 
+──────────────────────────────────────────────────────────────────────────────────────────────────────
+FLOPs of a forward pass and memory of a training step are for one example; a batch of 4 needs 84.6 kB
+"#);
     // The resolved settings are the same network, whatever presets become.
     let settings = lab.runs("reg")[0].join("experiment.toml");
     let again = lab.succeed(&["check", settings.to_str().unwrap(), "--json"]).json();
@@ -173,7 +186,10 @@ fn what_makes_no_sense_is_said_before_any_work() {
         let text = complaint(file, &settings);
         assert!(!text.is_empty() && lab.runs("reg").is_empty(), "{settings:?}: {text}");
     }
-    assert_snapshot!(complaint("reg.toml", &["loss.weighting=agreement"]), @"");
-    assert_snapshot!(complaint("reg.toml", &["loss.target_weights=[1]"]), @"");
-    assert_snapshot!(complaint("cls.toml", &["loss.class_weights={lov=2}"]), @"");
+    assert_snapshot!(complaint("reg.toml", &["loss.weighting=agreement"]), @r#"error: weighting by agreement needs the annotators' deviations, which the dataset does not have"#);
+    assert_snapshot!(complaint("reg.toml", &["loss.target_weights=[1]"]), @r#"error: `loss.target_weights` needs a weight for each target (2), not all of them 0; it has 1"#);
+    assert_snapshot!(complaint("cls.toml", &["loss.class_weights={lov=2}"]), @r#"
+error: `loss.class_weights` gives lov the weight 2; the classes are high, low, mid, and weights
+  │ are at least 0
+"#);
 }
