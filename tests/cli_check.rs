@@ -30,7 +30,8 @@ features 1 × 16 × 19 float32 per example, 29.2 kB in the cache
  4 linear: 8 → 2                                          2                     18       32    8 bytes 
  all                                                                           358   69.4 k    21.7 kB 
 ───────────────────────────────────────────────────────────────────────────────────────────────────────
-FLOPs of a forward pass and memory of a training step are for one example; a batch of 4 needs 86.7 kB
+FLOPs of a forward pass and memory of a training step, both for one example;
+a batch of 4 needs 86.7 kB
 "#);
     assert!(!lab.path("runs").exists() && !lab.path("cache/features").exists());
 }

@@ -102,7 +102,8 @@ fn every_preset_trains_and_can_be_changed() {
  4 linear: 6 → 2                                        2                     14       24     8 bytes 
  all                                                                         534   30.3 k     21.2 kB 
 ──────────────────────────────────────────────────────────────────────────────────────────────────────
-FLOPs of a forward pass and memory of a training step are for one example; a batch of 4 needs 84.6 kB
+FLOPs of a forward pass and memory of a training step, both for one example;
+a batch of 4 needs 84.6 kB
 "#);
     // The resolved settings are the same network, whatever presets become.
     let settings = lab.runs("reg")[0].join("experiment.toml");

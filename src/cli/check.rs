@@ -163,7 +163,7 @@ fn text(plan: &Plan) -> String {
     ]);
     lines.push(table.to_string());
     lines.push(format!(
-        "FLOPs of a forward pass and memory of a training step are for one example; a batch of {} needs {}",
+        "FLOPs of a forward pass and memory of a training step, both for one example;\na batch of {} needs {}",
         plan.batch_size,
         output::bytes(plan.activation_bytes)
     ));
