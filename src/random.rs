@@ -65,6 +65,34 @@ impl Generator {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
+    /// Gamma with the given shape and scale 1 (Marsaglia and Tsang 2000; shapes below 1 by their section 8). `shape` above 0.
+    pub fn gamma(&mut self, shape: f64) -> f64 {
+        if shape < 1.0 {
+            let boost = (1.0 - self.uniform()).powf(1.0 / shape);
+            return self.gamma(shape + 1.0) * boost;
+        }
+        let d = shape - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let x = self.normal();
+            let v = (1.0 + c * x).powi(3);
+            if v > 0.0 && (1.0 - self.uniform()).ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+                return d * v;
+            }
+        }
+    }
+
+    /// Beta in `[0, 1]`, both parameters above 0.
+    pub fn beta(&mut self, a: f64, b: f64) -> f64 {
+        let (x, y) = (self.gamma(a), self.gamma(b));
+        // Both may vanish where the parameters are tiny.
+        if x + y > 0.0 {
+            x / (x + y)
+        } else {
+            f64::from(u8::from(self.chance(a / (a + b))))
+        }
+    }
+
     /// `true` with the given probability.
     pub fn chance(&mut self, probability: f64) -> bool {
         self.uniform() < probability
@@ -126,5 +154,20 @@ mod tests {
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
         let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / draws.len() as f64;
         assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
+    }
+
+    #[test]
+    fn beta_has_its_mean_and_variance() {
+        for (a, b) in [(0.2, 0.2), (0.4, 0.4), (1.0, 1.0), (2.0, 5.0)] {
+            let mut generator = Generator::keyed(7, "beta", &[]);
+            let draws: Vec<f64> = (0..50_000).map(|_| generator.beta(a, b)).collect();
+            let mean = draws.iter().sum::<f64>() / draws.len() as f64;
+            let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / draws.len() as f64;
+            let expected = a * b / ((a + b).powi(2) * (a + b + 1.0));
+            assert!(
+                (mean - a / (a + b)).abs() < 0.01 && (variance - expected).abs() < 0.005,
+                "{a} {b}"
+            );
+        }
     }
 }

@@ -19,17 +19,19 @@ val      6 examples in 6 groups
 test     6 examples in 6 groups
 features 1 × 16 × 19 float32 per example, 29.2 kB in the cache
 
-─────────────────────────────────────────────────────────────────────────────────────────────────────────
- layer                   settings                                       output        parameters   FLOPs 
-─────────────────────────────────────────────────────────────────────────────────────────────────────────
- input                                                                  1 × 16 × 19                      
- 0 conv2d                4 of 3 × 3, batch norm, relu, max pool 2 × 2   4 × 8 × 9             44   26688 
- 1 conv2d                8 of 3 × 3, relu                               8 × 8 × 9            296   42048 
- 2 adaptive_avg_pool2d   1 × 1                                          8 × 1 × 1              0     576 
- 3 dropout               0.1                                            8 × 1 × 1              0       8 
- 4 linear                8 → 2                                          2                     18      32 
- all                                                                                         358   69352 
-─────────────────────────────────────────────────────────────────────────────────────────────────────────
+───────────────────────────────────────────────────────────────────────────────────────────────────────
+ layer                                                    output        parameters    FLOPs     memory 
+───────────────────────────────────────────────────────────────────────────────────────────────────────
+ input                                                    1 × 16 × 19                           1.2 kB 
+ 0 conv2d: 4 of 3 × 3, batch norm, relu, max pool 2 × 2   4 × 8 × 9             44   26.7 k    15.7 kB 
+ 1 conv2d: 8 of 3 × 3, relu                               8 × 8 × 9            296   42.0 k     4.6 kB 
+ 2 adaptive_avg_pool2d: 1 × 1                             8 × 1 × 1              0      576   32 bytes 
+ 3 dropout: 0.1                                           8 × 1 × 1              0        8   64 bytes 
+ 4 linear: 8 → 2                                          2                     18       32    8 bytes 
+ all                                                                           358   69.4 k    21.7 kB 
+───────────────────────────────────────────────────────────────────────────────────────────────────────
+FLOPs of a forward pass and memory of a training step, both for one example;
+a batch of 4 needs 86.7 kB
 "#);
     assert!(!lab.path("runs").exists() && !lab.path("cache/features").exists());
 }

@@ -114,7 +114,7 @@ fn another_kind_replaces_the_table_whole() {
         panic!("{experiment:?}")
     };
     assert_eq!(adam.learning_rate, 0.5, "the same kind is merged");
-    assert_eq!(experiment.schedule, ScheduleSpec::Constant);
+    assert_eq!(experiment.schedule, ScheduleSpec::default());
     assert!(matches!(experiment.dataset.split(), SplitSpec::KFold { folds: 5, .. }));
 
     let experiment = case
@@ -282,7 +282,7 @@ top_db = 80.0
 amin = 1e-10
 
 [[model.layers]]
-conv2d = { channels = 8, kernel = 3, stride = 1, padding = "same", batch_norm = false }
+conv2d = { channels = 8, kernel = 3, stride = 1, padding = "same", dilation = 1, groups = 1, init = "default", batch_norm = false }
 
 [[model.layers]]
 flatten = {}
@@ -292,6 +292,7 @@ linear = "targets"
 
 [loss]
 kind = "mse"
+weighting = "none"
 
 [optimizer]
 kind = "adam"
@@ -300,23 +301,28 @@ beta1 = 0.9
 beta2 = 0.999
 epsilon = 1e-8
 weight_decay = 0.0
+decay_on = "all"
 
 [schedule]
 kind = "plateau"
 factor = 0.5
 patience = 4
 threshold = 0.0001
+cooldown = 0
 min_learning_rate = 0.0
 
 [train]
 epochs = 3
 batch_size = 32
+accumulate = 1
 device = "auto"
 
 [train.early_stopping]
 monitor = "val/loss"
 patience = 8
 min_delta = 0.0
+
+[augment]
 
 [evaluate]
 bootstrap = 1000

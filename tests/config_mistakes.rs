@@ -156,7 +156,7 @@ Error:
  19 │ [[model.layers]]
  20 │ conv2d = { chanels = 16, kernel = [3, 3, 3], activation = "rellu" }
     ·                                                           ───┬───
-    ·                                                              ╰── expected "relu"
+    ·                                                              ╰── expected "relu", "leaky-relu", "gelu", "gelu-tanh", "elu", "tanh" or "sigmoid"
  21 │ [[model.layers]]
     ╰────
   help: did you mean "relu"?
@@ -219,7 +219,7 @@ Error:
 Error:
   × missing table `[optimizer]` in several/cnn.toml
   help: How the parameters move.
-        kinds: adam, adamw
+        kinds: adam, adamw, sgd, rmsprop
 "#);
 }
 
@@ -273,7 +273,7 @@ fn an_unknown_kind_is_shown_with_the_kinds_there_are() {
 16 │ [optimizer]
 17 │ kind = "adm"
    ·        ──┬──
-   ·          ╰── expected "adam" or "adamw"
+   ·          ╰── expected "adam", "adamw", "sgd" or "rmsprop"
 18 │ learning_rate = 1e-3
    ╰────
  help: did you mean "adam"?
@@ -298,7 +298,9 @@ Error:
     ·   ╰── not a layer
  12 │ [[model.layers]]
     ╰────
-  help: layers: conv2d, adaptive_avg_pool2d, flatten, dropout, linear
+  help: layers: conv2d, residual, batch_norm, layer_norm, relu, leaky_relu, gelu, elu, tanh,
+        sigmoid, max_pool2d, avg_pool2d, adaptive_avg_pool2d, adaptive_max_pool2d, global_pool,
+        flatten, dropout, linear, gru, attention_pool
 
 Error:
   × unknown layer `linaer`
@@ -320,7 +322,9 @@ Error:
     ·         ╰── which layer?
  15 │
     ╰────
-  help: layers: conv2d, adaptive_avg_pool2d, flatten, dropout, linear
+  help: layers: conv2d, residual, batch_norm, layer_norm, relu, leaky_relu, gelu, elu, tanh,
+        sigmoid, max_pool2d, avg_pool2d, adaptive_avg_pool2d, adaptive_max_pool2d, global_pool,
+        flatten, dropout, linear, gru, attention_pool
 ");
 }
 
@@ -579,7 +583,7 @@ Error:
  2 │ kind = "deam-static"
  3 │ [model]
    · ───┬───
-   ·    ╰── needs `layers`
+   ·    ╰── needs `layers`, or a `preset`
  4 │ [optimizer]
    ╰────
   help: `layers` is an array of tables
@@ -593,12 +597,12 @@ Error:
    ·      ╰── which kind?
  5 │ learning_rate = 0.1
    ╰────
-  help: `kind` is "adam" or "adamw"
+  help: `kind` is "adam", "adamw", "sgd" or "rmsprop"
 
 Error:
   × missing table `[loss]` in missing/cnn.toml
   help: What is minimised.
-        kinds: mse, smooth-l1, cross-entropy
+        kinds: mse, mae, smooth-l1, huber, ccc, cross-entropy
 "#);
 }
 
@@ -746,7 +750,7 @@ Error:
     ·                          ───┬───
     ·                             ╰── not for classes
     ╰────
-  help: for classes: "majority" or "logistic"
+  help: for classes: "majority", "stratified", "logistic" or "knn"
 
 Error:
   × `majority` stands twice in `evaluate.baselines`
@@ -776,8 +780,8 @@ Error:
     ·                             ╰── not a key of `model.layers[0].conv2d`
  10 │ [[model.layers]]
     ╰────
-  help: valid here: channels, kernel, stride, padding, bias, batch_norm, activation, max_pool,
-        dropout
+  help: valid here: channels, kernel, stride, padding, dilation, groups, bias, init, batch_norm,
+        activation, max_pool, dropout
 
 Error:
   × unknown key `factor`
@@ -788,7 +792,7 @@ Error:
     ·    ╰── not a key of `schedule` with kind = "constant"
  22 │
     ╰────
-  help: `factor` belongs to kind = "plateau"
+  help: `factor` belongs to kind = "plateau", "step" or "exponential"
 
 Error:
   × unknown key `learning_rate`
@@ -883,12 +887,12 @@ Error:
 Error:
   × missing table `[loss]` in empty/cnn.toml
   help: What is minimised.
-        kinds: mse, smooth-l1, cross-entropy
+        kinds: mse, mae, smooth-l1, huber, ccc, cross-entropy
 
 Error:
   × missing table `[optimizer]` in empty/cnn.toml
   help: How the parameters move.
-        kinds: adam, adamw
+        kinds: adam, adamw, sgd, rmsprop
 ");
     let case = Case::new("bytes").bytes("cnn.toml", b"a = 1\nb = \"\xff\"\n");
     assert_snapshot!(case.rendered(), @"

@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use affect::evaluate::baselines::{ClassWeight, Logistic, Ridge};
+use affect::evaluate::baselines::{ClassWeight, Logistic, Neighbours, Ridge};
 use affect::evaluate::{Confusion, pool, regression};
 use affect::random::Generator;
 use nalgebra::DMatrix;
@@ -20,7 +20,14 @@ const PROBABILITIES: f64 = 1e-4;
 fn stored_cases_agree() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/evaluate/cases.json");
     let cases: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    for kind in ["regression", "classification", "ridge", "logistic", "pooling"] {
+    for kind in [
+        "regression",
+        "classification",
+        "ridge",
+        "logistic",
+        "pooling",
+        "neighbours",
+    ] {
         let of_kind: Vec<&Value> = cases.iter().filter(|case| case["kind"] == kind).collect();
         assert!(of_kind.len() >= 3, "{kind}: {} cases", of_kind.len());
         let worst = of_kind.iter().map(|case| check(case)).fold(0.0, f64::max);
@@ -164,6 +171,12 @@ fn check(case: &Value) -> f64 {
                 in_rows(&matrix(&want["probabilities"])),
                 PROBABILITIES,
             )
+        }
+        "neighbours" => {
+            let neighbours = Neighbours::fit(&matrix(&case["x"]), &matrix(&case["y"])).unwrap();
+            let k = case["k"].as_u64().unwrap() as usize;
+            let predicted = neighbours.predict(&matrix(&case["new"]), &[k]).unwrap();
+            (in_rows(&predicted[0]), in_rows(&matrix(&want["predicted"])), METRICS)
         }
         "pooling" => {
             let shape: Vec<usize> = indices(&case["shape"]).into_iter().map(|axis| axis as usize).collect();

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.stats import pearsonr
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -80,7 +81,15 @@ def pooling(case):
     return {"pooled": np.concatenate([features.mean(-1).ravel(), features.std(-1).ravel()]).tolist()}
 
 
+def neighbours(case):
+    """Regression with one target per column of y: for classes, y is one-hot and the means are the classifier's probabilities."""
+    model = make_pipeline(StandardScaler(), KNeighborsRegressor(n_neighbors=case["k"], algorithm="brute"))
+    model.fit(np.array(case["x"]), np.array(case["y"]))
+    return {"predicted": model.predict(np.array(case["new"])).tolist()}
+
+
 REFERENCES = {
+    "neighbours": neighbours,
     "regression": regression,
     "classification": classification,
     "ridge": ridge,
@@ -194,6 +203,17 @@ def questions(random):
             "shape": shape,
             "features": floats(np.round(random.normal(-40, 20, np.prod(shape)), 2)),
         }
+    for name, rows, columns in [("tall", 60, 4), ("wide", 20, 50), ("few", 3, 2)]:
+        for k in [1, 3, 15]:
+            y = random.normal(0, 1, (rows, 2)) if k != 3 else np.eye(2)[random.integers(0, 2, rows)]
+            yield {
+                "kind": "neighbours",
+                "name": f"{name}, k {k}",
+                "x": features(rows, columns).tolist(),
+                "y": np.round(y, 4).tolist(),
+                "new": features(9, columns).tolist(),
+                "k": min(k, rows),
+            }
 
 
 def without_nan(value):

@@ -41,6 +41,9 @@ struct Plan {
     layers: Vec<Layer>,
     parameters: usize,
     flops: u64,
+    /// Of a training step, without what the optimiser keeps: features, and what each layer keeps for its backward pass.
+    activation_bytes: u64,
+    batch_size: usize,
 }
 
 #[derive(Serialize)]
@@ -56,6 +59,8 @@ struct Layer {
     output: Vec<usize>,
     parameters: usize,
     flops: u64,
+    /// Of one example in a training step.
+    activation_bytes: u64,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
@@ -72,6 +77,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         files::write_whole(path, &split::write(&prepared.manifest, &prepared.splits))?;
         output::item("split", &format!("written to {}", path.display()));
     }
+    let batch_size = resolved.experiment.train.batch_size;
     let plan = Plan {
         experiment: resolved.experiment.experiment.name.clone(),
         settings: config::flatten(&resolved.experiment),
@@ -85,6 +91,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         layers: prepared.plan.layers.iter().map(layer).collect(),
         parameters: prepared.plan.parameters(),
         flops: prepared.plan.flops(),
+        activation_bytes: prepared.plan.activations().saturating_mul(FLOAT * batch_size as u64),
+        batch_size,
     };
     match args.json {
         true => output::json(&plan),
@@ -112,8 +120,12 @@ fn layer(layer: &PlannedLayer) -> Layer {
         output: layer.output.clone(),
         parameters: layer.parameters,
         flops: layer.flops,
+        activation_bytes: layer.activations.saturating_mul(FLOAT),
     }
 }
+
+/// Bytes of a float32.
+const FLOAT: u64 = 4;
 
 fn text(plan: &Plan) -> String {
     let mut lines = vec![format!("{} is sound", output::bold(&plan.experiment)), String::new()];
@@ -137,30 +149,38 @@ fn text(plan: &Plan) -> String {
         lines.extend(plan.faults.iter().take(10).map(|fault| format!("         {fault}")));
     }
     lines.push(String::new());
-    let mut table = output::table(&["layer", "settings", "output", "parameters", "FLOPs"], 3..5, 1);
+    let mut table = output::table(&["layer", "output", "parameters", "FLOPs", "memory"], 2..5, 0);
     table.add_row([
         "input".into(),
-        String::new(),
         shape_text(&plan.feature_shape),
         String::new(),
         String::new(),
+        output::bytes(plan.feature_shape.iter().product::<usize>() as u64 * FLOAT),
     ]);
     for (index, layer) in plan.layers.iter().enumerate() {
         table.add_row([
-            format!("{index} {}", layer.layer),
-            layer.settings.clone(),
+            match layer.settings.as_str() {
+                "" => format!("{index} {}", layer.layer),
+                settings => format!("{index} {}: {settings}", layer.layer),
+            },
             shape_text(&layer.output),
             layer.parameters.to_string(),
-            layer.flops.to_string(),
+            output::short(layer.flops),
+            output::bytes(layer.activation_bytes),
         ]);
     }
     table.add_row([
         "all".into(),
         String::new(),
-        String::new(),
         plan.parameters.to_string(),
-        plan.flops.to_string(),
+        output::short(plan.flops),
+        output::bytes(plan.activation_bytes / plan.batch_size.max(1) as u64),
     ]);
     lines.push(table.to_string());
+    lines.push(format!(
+        "FLOPs of a forward pass and memory of a training step, both for one example;\na batch of {} needs {}",
+        plan.batch_size,
+        output::bytes(plan.activation_bytes)
+    ));
     lines.join("\n")
 }

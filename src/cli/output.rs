@@ -194,6 +194,11 @@ pub fn flops(count: u64) -> String {
     scaled(count, ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP"])
 }
 
+/// "1.5 M", in powers of ten.
+pub fn short(count: u64) -> String {
+    scaled(count, ["", "k", "M", "G", "T"]).trim_end().to_owned()
+}
+
 /// The units grow by a factor of 1000 each.
 fn scaled(count: u64, units: [&str; 5]) -> String {
     let [one, larger @ ..] = units;

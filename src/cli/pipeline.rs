@@ -8,16 +8,20 @@ use super::output;
 use super::progress::Stage;
 use crate::config::{Experiment, Resolved};
 use crate::dataset::{self, DatasetSpec, Fault, LoadContext, Manifest, OnError, Split, Target, Task, split};
-use crate::evaluate::Problem;
+use crate::evaluate::{Baseline, Problem, TaskKind};
 use crate::features::{self, FeatureSet, Normalize, Progress};
 use crate::nn::{NetworkSpec, Plan};
 use crate::train::Labels;
+use crate::train::loss::Loss;
+use crate::train::spec::Weighting;
 
 /// A corpus that was read, divided and matched with a network, before any sound was decoded.
 pub struct Prepared {
     pub manifest: Manifest,
     pub problem: Problem,
     pub labels: Labels,
+    /// Of the annotators, `[examples, targets]`; NaN where unknown. `None` where the corpus does not say any.
+    pub deviations: Option<Vec<f32>>,
     pub ids: Vec<String>,
     /// Of every example.
     pub splits: Vec<Split>,
@@ -45,6 +49,17 @@ fn fit_to(resolved: &Resolved, mut manifest: Manifest) -> Result<Prepared, Failu
     let shape = feature_shape(resolved, &manifest, &splits)?;
     let (problem, labels) = problem(&manifest);
     let plan = plan(resolved, &experiment.model, &shape, problem.width())?;
+    let deviations = deviations(&manifest, &problem);
+    check_agreement(resolved, deviations.is_some())?;
+    // Weights of targets or classes that there are not: better said now than after an hour of decoding.
+    if let Err(error) = Loss::new(&experiment.loss, &problem, &labels, &[]) {
+        let path = error.path().unwrap_or("loss");
+        return Err(Failure::Mistakes(resolved.mistake(
+            path,
+            error.to_string(),
+            error.hint(),
+        )));
+    }
     let ids = manifest.examples.iter().map(|example| example.id.clone()).collect();
     Ok(Prepared {
         shape,
@@ -52,9 +67,40 @@ fn fit_to(resolved: &Resolved, mut manifest: Manifest) -> Result<Prepared, Failu
         manifest,
         problem,
         labels,
+        deviations,
         splits,
         plan,
     })
+}
+
+fn deviations(manifest: &Manifest, problem: &Problem) -> Option<Vec<f32>> {
+    let width = match problem.kind() {
+        TaskKind::Regression => problem.width(),
+        TaskKind::Classification => return None,
+    };
+    let known = manifest.examples.iter().any(|example| !example.deviations.is_empty());
+    known.then(|| {
+        let of = |example: &dataset::Example| {
+            (0..width)
+                .map(|target| example.deviations.get(target).copied().unwrap_or(f32::NAN))
+                .collect::<Vec<f32>>()
+        };
+        manifest.examples.iter().flat_map(of).collect()
+    })
+}
+
+/// What goes by the agreement of annotators needs a corpus that says it.
+fn check_agreement(resolved: &Resolved, is_known: bool) -> Result<(), Failure> {
+    let experiment = &resolved.experiment;
+    let wants_human = (experiment.evaluate.baselines.iter().flatten()).any(|&baseline| baseline == Baseline::Human);
+    let (path, what) = match (is_known, experiment.loss.weighting()) {
+        (true, _) => return Ok(()),
+        (false, Weighting::Agreement) => ("loss.weighting", "weighting by agreement"),
+        (false, Weighting::None) if wants_human => ("evaluate.baselines", "the baseline \"human\""),
+        (false, Weighting::None) => return Ok(()),
+    };
+    let message = format!("{what} needs the annotators' deviations, which the dataset does not have");
+    Err(Failure::Mistakes(resolved.mistake(path, message, None)))
 }
 
 /// Reads the annotations and looks for the audio; renders a synthetic corpus first.

@@ -9,15 +9,15 @@ use super::progress::Stage;
 use super::recording::{self, Watch, result_rows};
 use crate::config::Experiment;
 use crate::dataset::Split;
-use crate::evaluate::baselines::{Examples, fit_and_predict, pool};
-use crate::evaluate::{Baseline, Problem, Truth, score, score_with_intervals};
+use crate::evaluate::baselines::{Examples, fit_and_predict, one_annotator, pool};
+use crate::evaluate::{Baseline, FEW_GROUPS, Problem, TaskKind, Truth, higher_is_better, score, score_with_intervals};
 use crate::features::FeatureSet;
 use crate::nn::Network;
 use crate::report::{self, RunReport};
 use crate::track::{
     BaselineRow, MetricRow, Outcome, PredictionRow, Predictions, Recorder, ResultRow, RunDir, RunHeader, Status,
 };
-use crate::train::{Data, Fitted, Labels, Settings, Stop, fit, predict};
+use crate::train::{Agreement, Data, Fitted, Labels, Settings, Stop, fit, predict};
 
 /// A run that has begun.
 pub struct Work<'a> {
@@ -49,6 +49,7 @@ impl Work<'_> {
             problem: &self.prepared.problem,
             labels: &self.prepared.labels,
             ids: &self.prepared.ids,
+            agreement: self.prepared.deviations.as_deref().map(Agreement::Deviations),
         }
     }
 
@@ -56,6 +57,14 @@ impl Work<'_> {
         self.prepared
             .labels
             .select(&self.prepared.problem, self.sides.get(split))
+    }
+
+    /// The annotators' deviations on the examples of a split; `None` where the corpus does not say any.
+    fn deviations(&self, split: Split) -> Option<Vec<f32>> {
+        let width = self.prepared.problem.width();
+        let all = self.prepared.deviations.as_deref()?;
+        let of = |&example: &usize| all.iter().skip(example * width).take(width).copied();
+        Some(self.sides.get(split).iter().flat_map(of).collect())
     }
 
     pub fn carry_out(&self) -> Result<Done, Failure> {
@@ -116,6 +125,11 @@ impl Work<'_> {
             results,
             baselines,
         };
+        let warnings = self.tell_if_no_better_than_nothing(&done);
+        for warning in warnings.into_iter().chain(self.tell_if_groups_are_few()) {
+            output::warning(&warning);
+            remarks.push(warning);
+        }
         self.report(&done, predictions, remarks)?;
         Ok(done)
     }
@@ -125,7 +139,10 @@ impl Work<'_> {
         let problem = &self.prepared.problem;
         let wanted = match &self.experiment.evaluate.baselines {
             Some(baselines) => baselines.clone(),
-            None => Baseline::for_problem(problem).to_vec(),
+            None => {
+                let human = self.prepared.deviations.as_ref().map(|_| Baseline::Human);
+                Baseline::for_problem(problem).iter().copied().chain(human).collect()
+            }
         };
         let stage = Stage::start("baselines");
         let pooled = match wanted.iter().any(|baseline| baseline.needs_features()) {
@@ -139,6 +156,10 @@ impl Work<'_> {
         let mut remarks = Vec::new();
         let names: Vec<&str> = wanted.iter().map(|baseline| baseline.name()).collect();
         for baseline in wanted {
+            if baseline == Baseline::Human {
+                rows.extend(self.human()?);
+                continue;
+            }
             let empty = |count: usize| vec![Vec::new(); count];
             let (train_empty, val_empty, test_empty) = (
                 empty(self.sides.train.len()),
@@ -155,6 +176,7 @@ impl Work<'_> {
                 examples(train_x, train_labels.truth()),
                 examples(val_x, val_labels.truth()),
                 test_x,
+                self.experiment.experiment.seed,
             )?;
             let name = baseline.name();
             for (split, labels, predicted) in [
@@ -173,6 +195,68 @@ impl Work<'_> {
             output::item("", remark.trim_start_matches("Baseline "));
         }
         Ok((rows, remarks))
+    }
+
+    /// How well one annotator does.
+    fn human(&self) -> Result<Vec<BaselineRow>, Failure> {
+        let problem = &self.prepared.problem;
+        let mut rows = Vec::new();
+        for (split, number) in [(Split::Val, 1), (Split::Test, 2)] {
+            let (Labels::Values(truth), Some(deviations)) = (self.labels(split), self.deviations(split)) else {
+                continue;
+            };
+            let seed = self.experiment.experiment.seed;
+            let rated = one_annotator(&truth, &deviations, problem.width(), seed, number)?;
+            let scores = score(problem, Truth::Values(&truth), &rated)?;
+            rows.extend(recording::baseline_rows(split.name(), Baseline::Human.name(), &scores));
+        }
+        Ok(rows)
+    }
+
+    /// Where a model that looks at nothing does as well on the test split, that must be said.
+    fn tell_if_no_better_than_nothing(&self, done: &Done) -> Vec<String> {
+        let task = self.prepared.problem.kind();
+        let floor = Baseline::floor(task).name();
+        let metrics: &[&str] = match task {
+            TaskKind::Regression => &["rmse"],
+            TaskKind::Classification => &["accuracy", "uar"],
+        };
+        let of = |metric: &&str| {
+            let result = done
+                .results
+                .iter()
+                .find(|row| row.split == Split::Test.name() && row.name == *metric && row.target.is_empty())?;
+            let baseline = done.baselines.iter().find(|row| {
+                row.split == Split::Test.name() && row.baseline == floor && row.name == *metric && row.target.is_empty()
+            })?;
+            let is_better = match higher_is_better(metric) {
+                true => result.value > baseline.value,
+                false => result.value < baseline.value,
+            };
+            (!is_better).then(|| {
+                format!(
+                    "the model is no better than the baseline {floor} on the test split: {metric} {} against {}",
+                    output::figure(result.value),
+                    output::figure(baseline.value)
+                )
+            })
+        };
+        metrics.iter().filter_map(of).collect()
+    }
+
+    /// Intervals resample groups, and a handful of them says little.
+    fn tell_if_groups_are_few(&self) -> Option<String> {
+        let groups: std::collections::BTreeSet<&str> = (self.sides.test.iter())
+            .filter_map(|&example| self.prepared.manifest.examples.get(example))
+            .map(|example| example.group.as_str())
+            .collect();
+        let few = groups.len() < FEW_GROUPS && self.experiment.evaluate.bootstrap > 0;
+        few.then(|| {
+            format!(
+                "the test split has {}: confidence intervals over so few say little",
+                output::count(groups.len(), "group")
+            )
+        })
     }
 
     /// Mean and deviation over time of every example, by split.
@@ -194,6 +278,7 @@ impl Work<'_> {
             loss: &self.experiment.loss,
             optimizer: &self.experiment.optimizer,
             schedule: &self.experiment.schedule,
+            augment: &self.experiment.augment,
             train: &self.experiment.train,
             seed: self.experiment.experiment.seed,
             checkpoints: &checkpoints,

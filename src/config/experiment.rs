@@ -7,7 +7,7 @@ use crate::dataset::DatasetSpec;
 use crate::evaluate::EvaluateSpec;
 use crate::features::Recipe;
 use crate::nn::NetworkSpec;
-use crate::train::{LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
+use crate::train::{AugmentSpec, LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
 
 /// A declared experiment, complete.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,8 @@ pub struct Experiment {
     pub schedule: ScheduleSpec,
     #[serde(default)]
     pub train: TrainSpec,
+    #[serde(default)]
+    pub augment: AugmentSpec,
     #[serde(default)]
     pub evaluate: EvaluateSpec,
 }

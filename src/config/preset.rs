@@ -9,6 +9,7 @@ use figment::value::{Dict, Value};
 use super::layer::{Layer, Part};
 use super::path::KeyPath;
 use crate::features::{Preset, Recipe};
+use crate::nn::NetworkPreset;
 
 /// A table that knows presets.
 struct Table {
@@ -17,10 +18,16 @@ struct Table {
     named: fn(&str) -> Option<Dict>,
 }
 
-const TABLES: [Table; 1] = [Table {
-    path: "features",
-    named: |name| settings(&Recipe::Mel(Preset::named(name)?.recipe())),
-}];
+const TABLES: [Table; 2] = [
+    Table {
+        path: "features",
+        named: |name| settings(&Recipe::Mel(Preset::named(name)?.recipe())),
+    },
+    Table {
+        path: "model",
+        named: |name| settings(&NetworkPreset::named(name)?.network()),
+    },
+];
 
 /// The key that names a preset.
 const PRESET: &str = "preset";
@@ -84,6 +91,10 @@ mod tests {
             let settings = (TABLES[0].named)(preset.name()).unwrap();
             assert_eq!(settings.get("kind").and_then(Value::as_str), Some("mel"));
             assert!(!settings.contains_key(PRESET) && !settings.contains_key("win_length"));
+        }
+        for preset in NetworkPreset::ALL {
+            let settings = (TABLES[1].named)(preset.name()).unwrap();
+            assert!(settings.contains_key("layers") && !settings.contains_key(PRESET));
         }
     }
 }

@@ -13,8 +13,7 @@ use crate::dataset::{DatasetSpec, DeamDynamicSpec, SplitSpec};
 use crate::evaluate::EvaluateSpec;
 use crate::features::Recipe;
 use crate::nn::NetworkSpec;
-use crate::nn::spec::{Conv2dSpec, LayerSpec, NamedPadding, Padding, Pair};
-use crate::train::{LossSpec, TrainSpec};
+use crate::train::{AugmentSpec, LossSpec, TrainSpec};
 
 use super::About;
 use super::check::{At, Finding};
@@ -31,6 +30,7 @@ pub(super) struct Parts {
     model: Option<NetworkSpec>,
     loss: Option<LossSpec>,
     train: Option<TrainSpec>,
+    augment: Option<AugmentSpec>,
     evaluate: Option<EvaluateSpec>,
 }
 
@@ -44,6 +44,7 @@ impl Parts {
             model: sound(merged, found, "model"),
             loss: sound(merged, found, "loss"),
             train: sound(merged, found, "train"),
+            augment: sound(merged, found, "augment"),
             evaluate: sound(merged, found, "evaluate"),
         }
     }
@@ -81,11 +82,25 @@ pub(super) fn check(parts: &Parts) -> Vec<Finding> {
         Some(Recipe::Mel(recipe)) => check_mel(recipe, &mut found),
         Some(Recipe::Image(_) | Recipe::Npy(_)) | None => {}
     }
-    for (index, layer) in parts.model.iter().flat_map(|model| &model.layers).enumerate() {
-        if let LayerSpec::Conv2d(conv) = layer {
-            let path = KeyPath::parse("model.layers").index(index).key("conv2d");
-            check_same_padding(conv, &path, &mut found);
-        }
+    for misfit in parts.model.iter().flat_map(NetworkSpec::misfits) {
+        let layer = misfit.layer.map(|index| KeyPath::parse("model.layers").index(index));
+        let path = misfit.keys.iter().fold(layer, |path, key| {
+            Some(path.unwrap_or_else(|| KeyPath::parse("model")).key(key))
+        });
+        let at = if misfit.layer.is_some() { At::Value } else { At::Missing };
+        let finding = Finding::new(path.unwrap_or_default(), at, misfit.message);
+        found.push(finding.label(misfit.label).help(misfit.help));
+    }
+    for misfit in parts
+        .augment
+        .iter()
+        .flat_map(|augment| augment.misfits(parts.loss.as_ref()))
+    {
+        let path = misfit
+            .path
+            .iter()
+            .fold(KeyPath::parse("augment"), |path, key| path.key(key));
+        found.push(Finding::new(path, At::Value, misfit.message).label(misfit.label));
     }
     if let Some(baselines) = parts.evaluate.as_ref().and_then(|evaluate| evaluate.baselines.as_ref()) {
         no_duplicates("evaluate.baselines", baselines.iter().map(name), &mut found);
@@ -310,34 +325,5 @@ fn check_mel(recipe: &crate::features::recipe::MelRecipe, found: &mut Vec<Findin
             ),
         };
         found.push(at(path, format!("no frequencies between {} and {fmax} Hz", recipe.fmin)).label(label));
-    }
-}
-
-fn check_same_padding(conv: &Conv2dSpec, path: &KeyPath, found: &mut Vec<Finding>) {
-    if conv.padding != Padding::Named(NamedPadding::Same) {
-        return;
-    }
-    let is_even = |size: usize| size.is_multiple_of(2);
-    let (rows, columns) = conv.kernel.get();
-    let help = "give `padding` as a number, or as [rows, columns]".to_owned();
-    if is_even(rows) || is_even(columns) {
-        let finding = Finding::new(
-            path.key("kernel"),
-            At::Value,
-            "padding = \"same\" (the default) needs an odd kernel",
-        )
-        .label("must be odd".to_owned())
-        .help(help.clone());
-        found.push(finding);
-    }
-    if conv.stride != Pair::Both(1) && conv.stride != Pair::Each([1, 1]) {
-        let finding = Finding::new(
-            path.key("stride"),
-            At::Value,
-            "padding = \"same\" (the default) needs a stride of 1",
-        )
-        .label("must be 1".to_owned())
-        .help(help);
-        found.push(finding);
     }
 }

@@ -22,6 +22,10 @@ use crate::random::Generator;
 /// Of these shares of the resamples the interval's ends are taken.
 const ENDS: (f64, f64) = (0.025, 0.975);
 
+/// With fewer groups than this an interval says little: resamples of a handful of groups are much alike, and the interval comes out
+/// too narrow (Cameron, Gelbach and Miller 2008).
+pub const FEW_GROUPS: usize = 5;
+
 /// [`score`] with confidence intervals. `groups` holds the group of each example, `[examples]`.
 ///
 /// Resamples in which a metric is undefined (R² of a constant truth, the recall of a class that was not drawn) are

@@ -2,6 +2,32 @@
 
 use super::EvaluateError;
 
+/// Numbers or classes?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskKind {
+    Regression,
+    Classification,
+}
+
+impl TaskKind {
+    /// What such a task predicts.
+    pub fn predicts(self) -> &'static str {
+        match self {
+            Self::Regression => "numbers",
+            Self::Classification => "classes",
+        }
+    }
+}
+
+impl std::fmt::Display for TaskKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Regression => "a regression task",
+            Self::Classification => "a classification task",
+        })
+    }
+}
+
 /// The task, with the names that its figures get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
@@ -17,6 +43,13 @@ impl Problem {
         match self {
             Self::Regression { targets } => targets.len(),
             Self::Classification { classes } => classes.len(),
+        }
+    }
+
+    pub fn kind(&self) -> TaskKind {
+        match self {
+            Self::Regression { .. } => TaskKind::Regression,
+            Self::Classification { .. } => TaskKind::Classification,
         }
     }
 

@@ -1,13 +1,19 @@
 //! What is the network?
 //!
 //! A description (`[[model.layers]]`, [`NetworkSpec`]) becomes a [`Plan`] with every shape, and then a Candle [`Network`]
-//! with right gradients. Knows no sibling.
+//! with right gradients. `layers/` has what each layer makes of a shape and of a tensor, `kernels/` the operators. Knows no sibling.
 
+mod builder;
 pub mod kernels;
+mod layers;
+mod misfit;
 pub mod network;
 pub mod plan;
+pub mod preset;
 pub mod spec;
 
+pub use misfit::Misfit;
 pub use network::{Mode, Network};
 pub use plan::{Plan, PlanError, PlannedLayer, shape_text};
+pub use preset::NetworkPreset;
 pub use spec::{LayerSpec, NetworkSpec};

@@ -1,16 +1,11 @@
 //! A network that can be run: parameters, buffers and the forward pass.
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor, Var};
 
-use super::kernels::{self, BatchStatistics, Geometry};
-use super::plan::{self, Plan};
-use super::spec::{Activation, Conv2dSpec, LayerSpec, NetworkSpec};
-use crate::random::Generator;
-
-/// Weight of a batch in the running averages of batch norm (PyTorch's default).
-const MOMENTUM: f64 = 0.1;
-/// Added to the variance in batch norm (PyTorch's default).
-const EPSILON: f64 = 1e-5;
+use super::builder::Builder;
+use super::layers::{Layer, Pass};
+use super::plan::Plan;
+use super::spec::NetworkSpec;
 
 /// Whether a forward pass trains.
 #[derive(Debug, Clone, Copy)]
@@ -29,142 +24,21 @@ pub struct Network {
     device: Device,
 }
 
-enum Layer {
-    Conv2d {
-        weight: Var,
-        bias: Option<Var>,
-        norm: Option<BatchNorm>,
-        geometry: Geometry,
-        activation: Option<Activation>,
-        max_pool: Option<(usize, usize)>,
-        dropout: Option<f64>,
-    },
-    AdaptiveAvgPool2d((usize, usize)),
-    Flatten,
-    Dropout(f64),
-    Linear {
-        weight: Var,
-        bias: Var,
-        activation: Option<Activation>,
-        dropout: Option<f64>,
-    },
-}
-
-struct BatchNorm {
-    gamma: Var,
-    beta: Var,
-    mean: Var,
-    variance: Var,
-}
-
-/// Makes parameters, names them and keeps their order.
-struct Builder<'a> {
-    network: Network,
-    seed: u64,
-    device: &'a Device,
-}
-
-impl Builder<'_> {
-    fn parameter(&mut self, name: String, tensor: &Tensor) -> Result<Var> {
-        let var = Var::from_tensor(tensor)?;
-        self.network.parameters.push((name, var.clone()));
-        Ok(var)
-    }
-
-    fn buffer(&mut self, name: String, value: f32, size: usize) -> Result<Var> {
-        let var = Var::from_tensor(&Tensor::full(value, size, self.device)?)?;
-        self.network.buffers.push((name, var.clone()));
-        Ok(var)
-    }
-
-    /// Uniform in ±1/√fan_in: PyTorch's default for the weights and biases of `Conv2d` and `Linear`.
-    fn uniform(&mut self, name: String, shape: &[usize], fan_in: usize) -> Result<Var> {
-        let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
-        let position = self.network.parameters.len() as u64;
-        let mut generator = Generator::keyed(self.seed, "initialization", &[position]);
-        let values: Vec<f32> = (0..shape.iter().product())
-            .map(|_| generator.range(-bound, bound) as f32)
-            .collect();
-        let tensor = Tensor::from_vec(values, shape, self.device)?;
-        self.parameter(name, &tensor)
-    }
-
-    fn conv2d(&mut self, index: usize, channels: usize, spec: &Conv2dSpec) -> Result<Layer> {
-        let (rows, columns) = spec.kernel.get();
-        let fan_in = channels * rows * columns;
-        let weight = self.uniform(
-            format!("layers.{index}.weight"),
-            &[spec.channels, channels, rows, columns],
-            fan_in,
-        )?;
-        let bias = match plan::has_bias(spec) {
-            true => Some(self.uniform(format!("layers.{index}.bias"), &[spec.channels], fan_in)?),
-            false => None,
-        };
-        let norm = match spec.batch_norm {
-            true => Some(BatchNorm {
-                gamma: self.parameter(
-                    format!("layers.{index}.norm.weight"),
-                    &Tensor::ones(spec.channels, DType::F32, self.device)?,
-                )?,
-                beta: self.parameter(
-                    format!("layers.{index}.norm.bias"),
-                    &Tensor::zeros(spec.channels, DType::F32, self.device)?,
-                )?,
-                mean: self.buffer(format!("layers.{index}.norm.running_mean"), 0.0, spec.channels)?,
-                variance: self.buffer(format!("layers.{index}.norm.running_var"), 1.0, spec.channels)?,
-            }),
-            false => None,
-        };
-        Ok(Layer::Conv2d {
-            weight,
-            bias,
-            norm,
-            geometry: plan::geometry(spec).map_err(candle_core::Error::Msg)?,
-            activation: spec.activation,
-            max_pool: spec.max_pool.map(|pool| pool.get()),
-            dropout: spec.dropout.map(|p| p.0),
-        })
-    }
-}
-
 impl Network {
     /// Builds the network that `plan` was made from, with parameters drawn from `seed`.
     pub fn new(spec: &NetworkSpec, plan: &Plan, seed: u64, device: &Device) -> Result<Self> {
-        let mut builder = Builder {
-            network: Self {
-                layers: Vec::new(),
-                parameters: Vec::new(),
-                buffers: Vec::new(),
-                device: device.clone(),
-            },
-            seed,
-            device,
-        };
+        let mut builder = Builder::new(seed, device);
+        let mut layers = Vec::with_capacity(spec.layers.len());
         for (index, (layer, planned)) in spec.layers.iter().zip(&plan.layers).enumerate() {
-            let layer = match layer {
-                LayerSpec::Conv2d(conv) => {
-                    let channels = planned.input.first().copied().unwrap_or(1);
-                    builder.conv2d(index, channels, conv)?
-                }
-                LayerSpec::AdaptiveAvgPool2d(grid) => Layer::AdaptiveAvgPool2d(grid.get()),
-                LayerSpec::Flatten(_) => Layer::Flatten,
-                LayerSpec::Dropout(probability) => Layer::Dropout(probability.0),
-                LayerSpec::Linear(linear) => {
-                    let table = plan::linear_table(linear);
-                    let inputs: usize = planned.input.iter().product();
-                    let units = plan::units(table.units, plan.outputs);
-                    Layer::Linear {
-                        weight: builder.uniform(format!("layers.{index}.weight"), &[units, inputs], inputs)?,
-                        bias: builder.uniform(format!("layers.{index}.bias"), &[units], inputs)?,
-                        activation: table.activation,
-                        dropout: table.dropout.map(|p| p.0),
-                    }
-                }
-            };
-            builder.network.layers.push(layer);
+            let prefix = format!("layers.{index}");
+            layers.push(Layer::new(&mut builder, &prefix, layer, planned, plan.outputs)?);
         }
-        Ok(builder.network)
+        Ok(Self {
+            layers,
+            parameters: builder.parameters,
+            buffers: builder.buffers,
+            device: device.clone(),
+        })
     }
 
     /// What the optimiser moves, in the order of the layers.
@@ -184,126 +58,17 @@ impl Network {
     /// `[batch, channels, rows, columns]` → `[batch, outputs]`.
     pub fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
         let mut value = input.clone();
-        for (index, layer) in self.layers.iter().enumerate() {
-            value = layer.forward(&value, mode, index as u64)?;
+        for (layer, index) in self.layers.iter().zip(0..) {
+            value = layer.forward(&value, Pass { mode, layer: index })?;
         }
         Ok(value)
     }
 }
 
-impl Layer {
-    fn forward(&self, input: &Tensor, mode: Mode, index: u64) -> Result<Tensor> {
-        match self {
-            Self::Conv2d {
-                weight,
-                bias,
-                norm,
-                geometry,
-                activation,
-                max_pool,
-                dropout: probability,
-            } => {
-                let value = convolve(input, weight, bias.as_ref(), norm.as_ref(), *geometry, mode)?;
-                let value = activate(&value, *activation)?;
-                let value = match max_pool {
-                    Some(window) => kernels::max_pool2d(&value, *window, *window)?,
-                    None => value,
-                };
-                dropout(&value, *probability, mode, index)
-            }
-            Self::AdaptiveAvgPool2d(grid) => kernels::adaptive_avg_pool2d(input, *grid),
-            Self::Flatten => input.flatten_from(1),
-            Self::Dropout(probability) => dropout(input, Some(*probability), mode, index),
-            Self::Linear {
-                weight,
-                bias,
-                activation,
-                dropout: probability,
-            } => {
-                let value = input.flatten_from(1)?.matmul(&weight.t()?)?.broadcast_add(bias)?;
-                dropout(&activate(&value, *activation)?, *probability, mode, index)
-            }
-        }
-    }
-}
-
-fn convolve(
-    input: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Var>,
-    norm: Option<&BatchNorm>,
-    geometry: Geometry,
-    mode: Mode,
-) -> Result<Tensor> {
-    let filters = weight.dim(0)?;
-    let bias = match bias {
-        Some(bias) => bias.as_tensor().clone(),
-        None => Tensor::zeros(filters, DType::F32, input.device())?,
-    };
-    let Some(norm) = norm else {
-        return kernels::conv2d(input, weight, &bias, geometry);
-    };
-    match mode {
-        Mode::Train { .. } => {
-            let value = kernels::conv2d(input, weight, &bias, geometry)?;
-            let (value, statistics) = kernels::batch_norm(&value, &norm.gamma, &norm.beta, EPSILON)?;
-            norm.follow(&statistics)?;
-            Ok(value)
-        }
-        Mode::Evaluate => {
-            let scale = (norm.gamma.as_tensor() / (norm.variance.as_tensor() + EPSILON)?.sqrt()?)?;
-            let weight = weight.broadcast_mul(&scale.reshape((filters, 1, 1, 1))?)?;
-            let bias = (((bias - norm.mean.as_tensor())? * scale)? + norm.beta.as_tensor())?;
-            kernels::conv2d(input, &weight.detach(), &bias.detach(), geometry)
-        }
-    }
-}
-
-impl BatchNorm {
-    /// Moves the running averages towards the batch (the variance without bias, as PyTorch does).
-    fn follow(&self, statistics: &BatchStatistics) -> Result<()> {
-        let count = statistics.count as f64;
-        let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
-        let blend = |var: &Var, values: &[f64], factor: f64| -> Result<()> {
-            let old = var.to_vec1::<f32>()?;
-            let new: Vec<f32> = old
-                .iter()
-                .zip(values)
-                .map(|(&old, &value)| ((1.0 - MOMENTUM) * f64::from(old) + MOMENTUM * value * factor) as f32)
-                .collect();
-            var.set(&Tensor::from_vec(new, values.len(), var.device())?)
-        };
-        blend(&self.mean, &statistics.mean, 1.0)?;
-        blend(&self.variance, &statistics.variance, unbiased)
-    }
-}
-
-fn activate(value: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
-    match activation {
-        Some(Activation::Relu) => kernels::relu(value),
-        None => Ok(value.clone()),
-    }
-}
-
-/// Inverted dropout. The mask depends on seed, step and layer only.
-fn dropout(value: &Tensor, probability: Option<f64>, mode: Mode, layer: u64) -> Result<Tensor> {
-    let (Some(probability), Mode::Train { seed, step }) = (probability, mode) else {
-        return Ok(value.clone());
-    };
-    if probability == 0.0 {
-        return Ok(value.clone());
-    }
-    let keep = (1.0 / (1.0 - probability)) as f32;
-    let mut generator = Generator::keyed(seed, "dropout", &[step, layer]);
-    let mask: Vec<f32> = (0..value.elem_count())
-        .map(|_| if generator.chance(probability) { 0.0 } else { keep })
-        .collect();
-    value * Tensor::from_vec(mask, value.shape(), value.device())?
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Generator;
 
     fn network(layers: &str, input: &[usize], outputs: usize) -> Network {
         let spec: NetworkSpec = toml::from_str(&format!("layers = [{layers}]")).unwrap();

@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::kernels::{Geometry, max_pool2d};
-use super::spec::{
-    Activation, Conv2dSpec, LayerSpec, LinearSpec, LinearTable, NamedPadding, NamedUnits, NetworkSpec, Padding, Units,
-};
+use super::layers;
+use super::spec::{LayerSpec, NetworkSpec};
 
 /// A network whose layers fit together.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +15,9 @@ pub struct Plan {
     pub layers: Vec<PlannedLayer>,
 }
 
-/// A row of the layer table.
-#[derive(Debug, Clone, PartialEq)]
+/// A row of the layer table. Shapes of an example: `[channels, rows, frames]` is an image, `[frames, numbers]` a sequence, `[numbers]`
+/// a vector.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct PlannedLayer {
     /// As in the experiment file: "conv2d".
     pub name: &'static str,
@@ -32,13 +31,33 @@ pub struct PlannedLayer {
     pub parameters: usize,
     /// Floating-point operations of a forward pass for one example; a multiplication and an addition count as two.
     pub flops: u64,
+    /// Numbers of one example that a training step makes in this layer and keeps for its backward pass.
+    pub activations: u64,
+}
+
+impl PlannedLayer {
+    /// A layer that only makes an output of this shape out of its input.
+    pub fn new(name: &'static str, input: &[usize], output: Vec<usize>) -> Self {
+        Self {
+            name,
+            input: input.to_vec(),
+            activations: count(&output),
+            output,
+            ..Self::default()
+        }
+    }
+}
+
+/// Numbers in a shape.
+pub(super) fn count(shape: &[usize]) -> u64 {
+    shape.iter().map(|&size| size as u64).product()
 }
 
 /// A layer that does not fit what comes before it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("layer {layer} does not fit: {message}")]
 pub struct PlanError {
-    /// Index into `model.layers`; the number of layers when the network ends wrongly.
+    /// Index into `model.layers`; the last one when the network ends wrongly.
     pub layer: usize,
     pub message: String,
     /// Shape of one example at the beginning.
@@ -107,6 +126,11 @@ impl Plan {
         self.layers.iter().map(|layer| layer.flops).sum()
     }
 
+    /// Numbers of one example that a training step keeps for its backward pass, the input included.
+    pub fn activations(&self) -> u64 {
+        count(&self.input) + self.layers.iter().map(|layer| layer.activations).sum::<u64>()
+    }
+
     fn shape(&self) -> &[usize] {
         self.layers.last().map_or(&self.input, |layer| &layer.output)
     }
@@ -121,178 +145,21 @@ impl Plan {
     }
 
     fn layer(&self, spec: &LayerSpec) -> Result<PlannedLayer, String> {
-        match spec {
-            LayerSpec::Conv2d(conv) => self.conv2d(conv),
-            LayerSpec::AdaptiveAvgPool2d(grid) => {
-                let (channels, rows, columns) = self.image("adaptive_avg_pool2d")?;
-                let (grid_rows, grid_columns) = grid.get();
-                Ok(self.row(
-                    "adaptive_avg_pool2d",
-                    format!("{grid_rows} × {grid_columns}"),
-                    vec![channels, grid_rows, grid_columns],
-                    0,
-                    (channels * rows * columns) as u64,
-                ))
-            }
-            LayerSpec::Flatten(_) => {
-                let size = self.shape().iter().product();
-                Ok(self.row("flatten", String::new(), vec![size], 0, 0))
-            }
-            LayerSpec::Dropout(probability) => {
-                let shape = self.shape().to_vec();
-                let flops = shape.iter().product::<usize>() as u64;
-                Ok(self.row("dropout", format!("{}", probability.0), shape, 0, flops))
-            }
-            LayerSpec::Linear(linear) => {
-                let table = linear_table(linear);
-                let units = units(table.units, self.outputs);
-                let inputs: usize = self.shape().iter().product();
-                let mut detail = format!("{inputs} → {units}");
-                describe(&mut detail, table.activation, None, table.dropout.map(|p| p.0));
-                Ok(self.row(
-                    "linear",
-                    detail,
-                    vec![units],
-                    inputs * units + units,
-                    2 * (inputs * units) as u64,
-                ))
-            }
-        }
-    }
-
-    fn conv2d(&self, conv: &Conv2dSpec) -> Result<PlannedLayer, String> {
-        let (channels, rows, columns) = self.image("conv2d")?;
-        let kernel = conv.kernel.get();
-        let geometry = geometry(conv)?;
-        let (out_rows, out_columns) = geometry.output((rows, columns), kernel).ok_or_else(|| {
-            format!(
-                "a kernel of {} × {} is larger than the input of {rows} × {columns} with its padding",
-                kernel.0, kernel.1
-            )
-        })?;
-        let taps = channels * kernel.0 * kernel.1;
-        let pixels = out_rows * out_columns;
-        let biased = has_bias(conv);
-        let parameters =
-            conv.channels * (taps + usize::from(biased)) + if conv.batch_norm { 2 * conv.channels } else { 0 };
-        let mut flops = (2 * taps * conv.channels * pixels) as u64;
-        flops += (conv.channels * pixels * (2 * usize::from(conv.batch_norm) + usize::from(conv.activation.is_some())))
-            as u64;
-        let mut output = vec![conv.channels, out_rows, out_columns];
-        let mut detail = format!("{} of {} × {}", conv.channels, kernel.0, kernel.1);
-        if geometry.stride != (1, 1) {
-            let _ = write!(detail, ", stride {} × {}", geometry.stride.0, geometry.stride.1);
-        }
-        if conv.batch_norm {
-            detail.push_str(", batch norm");
-        }
-        if let Some(pool) = conv.max_pool {
-            let window = pool.get();
-            let (pool_rows, pool_columns) =
-                max_pool2d::output((out_rows, out_columns), window, window).ok_or_else(|| {
-                    format!(
-                        "max_pool of {} × {} is larger than {out_rows} × {out_columns}",
-                        window.0, window.1
-                    )
-                })?;
-            flops += (conv.channels * pool_rows * pool_columns * window.0 * window.1) as u64;
-            output = vec![conv.channels, pool_rows, pool_columns];
-        }
-        describe(
-            &mut detail,
-            conv.activation,
-            conv.max_pool.map(|pool| pool.get()),
-            conv.dropout.map(|p| p.0),
-        );
-        Ok(self.row("conv2d", detail, output, parameters, flops))
-    }
-
-    fn image(&self, layer: &str) -> Result<(usize, usize, usize), String> {
-        match *self.shape() {
-            [channels, rows, columns] => Ok((channels, rows, columns)),
-            ref other => Err(format!(
-                "{layer} needs channels × rows × columns, but the layer before gives {}",
-                shape_text(other)
-            )),
-        }
-    }
-
-    fn row(
-        &self,
-        name: &'static str,
-        detail: String,
-        output: Vec<usize>,
-        parameters: usize,
-        flops: u64,
-    ) -> PlannedLayer {
-        PlannedLayer {
-            name,
-            detail,
-            input: self.shape().to_vec(),
-            output,
-            parameters,
-            flops,
+        let shape = self.shape();
+        let planned = layers::plan(spec, shape, self.outputs)?;
+        match planned
+            .output
+            .iter()
+            .try_fold(1usize, |size, &next| size.checked_mul(next))
+        {
+            Some(size) if size <= LARGEST => Ok(planned),
+            _ => Err(format!("its output of {} is too large", shape_text(&planned.output))),
         }
     }
 }
 
-fn describe(detail: &mut String, activation: Option<Activation>, pool: Option<(usize, usize)>, dropout: Option<f64>) {
-    match activation {
-        Some(Activation::Relu) => detail.push_str(", relu"),
-        None => {}
-    }
-    if let Some((rows, columns)) = pool {
-        let _ = write!(detail, ", max pool {rows} × {columns}");
-    }
-    if let Some(probability) = dropout {
-        let _ = write!(detail, ", dropout {probability}");
-    }
-}
-
-/// Stride and padding in numbers.
-pub(super) fn geometry(conv: &Conv2dSpec) -> Result<Geometry, String> {
-    let kernel = conv.kernel.get();
-    let stride = conv.stride.get();
-    let padding = match conv.padding {
-        Padding::Named(NamedPadding::Valid) => (0, 0),
-        Padding::Named(NamedPadding::Same) => {
-            if stride != (1, 1) || kernel.0.is_multiple_of(2) || kernel.1.is_multiple_of(2) {
-                return Err(format!(
-                    "padding \"same\" needs an odd kernel and stride 1, not a kernel of {} × {} and stride {} × {}; give the padding in numbers",
-                    kernel.0, kernel.1, stride.0, stride.1
-                ));
-            }
-            (kernel.0 / 2, kernel.1 / 2)
-        }
-        Padding::Both(size) => (size, size),
-        Padding::Each([rows, columns]) => (rows, columns),
-    };
-    Ok(Geometry { stride, padding })
-}
-
-/// Whether the convolution has a bias of its own.
-pub(super) fn has_bias(conv: &Conv2dSpec) -> bool {
-    conv.bias.unwrap_or(!conv.batch_norm)
-}
-
-/// The long form of a linear layer.
-pub(super) fn linear_table(spec: &LinearSpec) -> LinearTable {
-    match spec {
-        LinearSpec::Table(table) => table.clone(),
-        LinearSpec::Size(units) => LinearTable {
-            units: *units,
-            activation: None,
-            dropout: None,
-        },
-    }
-}
-
-pub(super) fn units(units: Units, outputs: usize) -> usize {
-    match units {
-        Units::Named(NamedUnits::Targets) => outputs,
-        Units::Count(count) => count,
-    }
-}
+/// Numbers that one layer may make of one example: more than any machine has room for in a batch.
+const LARGEST: usize = 1 << 32;
 
 #[cfg(test)]
 mod tests {
@@ -318,6 +185,64 @@ mod tests {
         assert_eq!(plan.parameters(), 16 * 9 + 32 + 16 * 2 + 2);
         let conv = 2 * 9 * 16 * 64 * 101 + 3 * 16 * 64 * 101 + 16 * 32 * 50 * 4;
         assert_eq!(plan.flops(), (conv + 16 * 32 * 50 + 2 * 32) as u64);
+        // Convolution, norm and activation, then the pool.
+        let conv = 3 * 16 * 64 * 101 + 16 * 32 * 50;
+        assert_eq!(plan.activations(), 64 * 101 + conv + 16 + 2);
+    }
+
+    #[test]
+    fn shapes_of_every_layer() {
+        for (layers, input, expected) in [
+            (
+                "{ conv2d = { channels = 4, stride = 2, padding = 1, dilation = 2 } }",
+                vec![1, 9, 10],
+                vec![4, 4, 4],
+            ),
+            (
+                "{ conv2d = { channels = 4, groups = 2 } }",
+                vec![2, 9, 10],
+                vec![4, 9, 10],
+            ),
+            (
+                "{ residual = { channels = 4, stride = [2, 1] } }",
+                vec![2, 9, 10],
+                vec![4, 5, 10],
+            ),
+            (
+                "{ batch_norm = {} }, { layer_norm = {} }, { gelu = {} }",
+                vec![2, 9, 10],
+                vec![2, 9, 10],
+            ),
+            ("{ max_pool2d = 3 }", vec![2, 9, 10], vec![2, 3, 3]),
+            (
+                "{ avg_pool2d = { window = 3, stride = 1, padding = [1, 0] } }",
+                vec![2, 9, 10],
+                vec![2, 9, 8],
+            ),
+            ("{ adaptive_max_pool2d = [20, 1] }", vec![2, 9, 10], vec![2, 20, 1]),
+            ("{ global_pool = {} }", vec![2, 9, 10], vec![4]),
+            (
+                "{ global_pool = { over = \"frames\", statistics = [\"mean\"] } }",
+                vec![2, 9, 10],
+                vec![18],
+            ),
+            (
+                "{ gru = { units = 5, bidirectional = true } }",
+                vec![2, 9, 10],
+                vec![10, 10],
+            ),
+            ("{ gru = { units = 5, output = \"last\" } }", vec![2, 9, 10], vec![5]),
+            (
+                "{ linear = { units = 7, per_frame = true } }, { attention_pool = {} }",
+                vec![2, 9, 10],
+                vec![7],
+            ),
+        ] {
+            let spec = spec(&format!("layers = [{layers}, {{ flatten = {{}} }}]"));
+            let outputs = expected.iter().product();
+            let plan = Plan::new(&spec, &input, outputs).unwrap_or_else(|error| panic!("{layers}: {error}"));
+            assert_eq!(plan.layers[plan.layers.len() - 2].output, expected, "{layers}");
+        }
     }
 
     #[test]
@@ -341,27 +266,27 @@ mod tests {
     }
 
     #[test]
-    fn a_network_with_a_wrong_end_or_too_large_a_window_is_refused() {
-        let open = spec("layers = [{ conv2d = { channels = 4 } }]");
-        assert!(
-            Plan::new(&open, &[1, 8, 8], 2)
-                .unwrap_err()
-                .message
-                .contains("4 × 8 × 8")
-        );
-        let window = spec("layers = [{ conv2d = { channels = 4, max_pool = [9, 1] } }]");
-        assert!(
-            Plan::new(&window, &[1, 8, 8], 2)
-                .unwrap_err()
-                .message
-                .contains("max_pool of 9 × 1")
-        );
-        let same = spec("layers = [{ conv2d = { channels = 4, kernel = 4 } }]");
-        assert!(
-            Plan::new(&same, &[1, 8, 8], 2)
-                .unwrap_err()
-                .message
-                .contains("odd kernel")
-        );
+    fn networks_that_cannot_be_are_refused() {
+        for (layers, message) in [
+            ("{ conv2d = { channels = 4 } }", "4 × 8 × 8"),
+            ("{ conv2d = { channels = 4, max_pool = [9, 1] } }", "max_pool of 9 × 1"),
+            ("{ conv2d = { channels = 4, kernel = 4 } }", "odd kernel"),
+            ("{ conv2d = { channels = 4, groups = 2 } }", "groups"),
+            (
+                "{ max_pool2d = { window = 2, padding = [2, 0] } }",
+                "half of the window",
+            ),
+            ("{ avg_pool2d = 9 }", "larger than 8 × 8"),
+            ("{ global_pool = {} }, { gru = { units = 2 } }", "needs frames"),
+            ("{ global_pool = {} }, { attention_pool = {} }", "needs frames"),
+            ("{ residual = { channels = 2, kernel = 2 } }", "odd kernel"),
+            (
+                "{ adaptive_avg_pool2d = 65536 }, { conv2d = { channels = 65536 } }",
+                "too large",
+            ),
+        ] {
+            let error = Plan::new(&spec(&format!("layers = [{layers}]")), &[1, 8, 8], 2).unwrap_err();
+            assert!(error.message.contains(message), "{layers}: {error}");
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::sync::mpsc;
 
 use candle_core::{Device, Result, Tensor};
 
+use super::augment::{Augment, pairing};
+use super::loss::{Agreement, ExampleWeights};
 use crate::evaluate::{Problem, Truth};
 use crate::features::FeatureSet;
 
@@ -17,6 +19,15 @@ pub enum Labels {
 }
 
 impl Labels {
+    /// Adds others of the same kind.
+    pub fn extend(&mut self, others: Self) {
+        match (self, others) {
+            (Self::Values(values), Self::Values(others)) => values.extend(others),
+            (Self::Classes(classes), Self::Classes(others)) => classes.extend(others),
+            (Self::Values(_), Self::Classes(_)) | (Self::Classes(_), Self::Values(_)) => {}
+        }
+    }
+
     /// The labels of some examples, in their order.
     pub fn select(&self, problem: &Problem, examples: &[usize]) -> Self {
         let width = problem.width();
@@ -53,6 +64,8 @@ pub struct Data<'a> {
     pub labels: &'a Labels,
     /// The examples' names, for messages.
     pub ids: &'a [String],
+    /// What the corpus says about the agreement of its annotators, for losses that weigh by it.
+    pub agreement: Option<Agreement<'a>>,
 }
 
 /// One batch on the device.
@@ -61,8 +74,33 @@ pub struct Batch {
     pub inputs: Tensor,
     /// `[batch, targets]`, or `[batch]` class indices (u32).
     pub targets: Tensor,
+    /// How much each value (or example, for classes) counts: `[batch, targets]` or `[batch]`.
+    pub weights: Option<Tensor>,
+    /// Where classes are mixed: the other class of each example.
+    pub mixed: Option<Mixed>,
+    /// The truth that predictions are scored against: where numbers are mixed, the mixture; where classes are, the greater part.
+    pub labels: Labels,
     /// Indices into the manifest.
     pub examples: Vec<usize>,
+}
+
+/// The other part of a mixture.
+pub struct Mixed {
+    /// The share of [`Batch::targets`], ½ … 1.
+    pub share: f64,
+    /// `[batch]` class indices (u32).
+    pub targets: Tensor,
+    /// `[batch]`.
+    pub weights: Option<Tensor>,
+}
+
+/// What is done to batches on their way.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Preparation<'a> {
+    /// `None`: all examples count alike.
+    pub weights: Option<&'a ExampleWeights>,
+    /// `None` for validation and test.
+    pub augment: Option<Augment<'a>>,
 }
 
 /// Batches that wait while the network computes.
@@ -75,13 +113,14 @@ pub fn for_each_batch<E: From<candle_core::Error>>(
     examples: &[usize],
     batch_size: usize,
     device: &Device,
+    preparation: Preparation,
     mut work: impl FnMut(Batch) -> std::result::Result<bool, E>,
 ) -> std::result::Result<(), E> {
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(AHEAD);
         scope.spawn(move || {
-            for chunk in examples.chunks(batch_size.max(1)) {
-                if sender.send(batch(data, chunk, device)).is_err() {
+            for (number, chunk) in examples.chunks(batch_size.max(1)).enumerate() {
+                if sender.send(batch(data, chunk, device, preparation, number)).is_err() {
                     break; // nobody listens any more
                 }
             }
@@ -95,19 +134,58 @@ pub fn for_each_batch<E: From<candle_core::Error>>(
     })
 }
 
-fn batch(data: Data, examples: &[usize], device: &Device) -> Result<Batch> {
-    let [channels, rows, frames] = data.features.shape();
+/// `number`: of the batch in its epoch.
+fn batch(data: Data, examples: &[usize], device: &Device, preparation: Preparation, number: usize) -> Result<Batch> {
+    let shape = data.features.shape();
+    let [channels, rows, frames] = shape;
     let mut inputs = vec![0.0f32; examples.len() * data.features.array_len()];
     for (&example, out) in examples.iter().zip(inputs.chunks_mut(data.features.array_len().max(1))) {
         data.features.read(example, out).map_err(candle_core::Error::wrap)?;
+        if let Some(augment) = preparation.augment {
+            augment.example(example, shape, out);
+        }
     }
-    let targets = match data.labels.select(data.problem, examples) {
-        Labels::Values(values) => Tensor::from_vec(values, (examples.len(), data.problem.width()), device)?,
-        Labels::Classes(classes) => Tensor::from_vec(classes, examples.len(), device)?,
+    let mut labels = data.labels.select(data.problem, examples);
+    let mut weights = preparation.weights.map(|weights| weights.select(examples));
+    let pairing = preparation.augment.and_then(|augment| {
+        let spec = augment.spec.mixup.as_ref()?;
+        Some(pairing(spec, augment.seed, augment.epoch, number, examples.len()))
+    });
+    let mut mixed = None;
+    if let Some(pairing) = pairing {
+        pairing.mix(&mut inputs);
+        match &mut labels {
+            Labels::Values(values) => {
+                pairing.mix(values);
+                if let Some(weights) = &mut weights {
+                    pairing.mix(weights);
+                }
+            }
+            Labels::Classes(classes) => {
+                let others = weights.as_deref().map(|weights| pairing.partners(weights));
+                mixed = Some(Mixed {
+                    share: pairing.share,
+                    targets: Tensor::from_vec(pairing.partners(classes), examples.len(), device)?,
+                    weights: others
+                        .map(|others| Tensor::from_vec(others, examples.len(), device))
+                        .transpose()?,
+                });
+            }
+        }
+    }
+    let width = data.problem.width();
+    let targets = match &labels {
+        Labels::Values(values) => Tensor::from_slice(values, (examples.len(), width), device)?,
+        Labels::Classes(classes) => Tensor::from_slice(classes, examples.len(), device)?,
     };
     Ok(Batch {
         inputs: Tensor::from_vec(inputs, (examples.len(), channels, rows, frames), device)?,
+        weights: weights
+            .map(|weights| Tensor::from_vec(weights, targets.shape(), device))
+            .transpose()?,
         targets,
+        mixed,
+        labels,
         examples: examples.to_vec(),
     })
 }

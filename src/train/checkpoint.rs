@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::early_stopping::EarlyStopping;
-use super::schedule::Schedule;
+use super::schedule::Memory;
 use crate::features::feature_set::Statistics;
 use crate::files;
 use crate::nn::Network;
@@ -31,14 +31,14 @@ const MANIFEST: &str = "manifest.json";
 pub struct State {
     /// Epochs done.
     pub epoch: u32,
-    /// Optimiser steps done.
-    pub step: u64,
-    /// The optimiser's updates, for its bias correction.
+    /// Batches done, in all epochs: what dropout is keyed by.
+    pub batches: u64,
+    /// The optimiser's updates, for its bias correction and for the schedule.
     pub updates: u64,
     pub learning_rate: f64,
     pub seed: u64,
     pub early_stopping: EarlyStopping,
-    pub schedule: Schedule,
+    pub schedule: Memory,
 }
 
 /// Writes a checkpoint in place of the one that `folder` holds.
@@ -178,12 +178,12 @@ mod tests {
     fn state(epoch: u32) -> State {
         State {
             epoch,
-            step: 10,
+            batches: 10,
             updates: 10,
             learning_rate: 1e-3,
             seed: 1,
             early_stopping: EarlyStopping::default(),
-            schedule: Schedule::default(),
+            schedule: Memory::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::spec::{EarlyStoppingSpec, Monitor};
-use crate::evaluate::{Problem, higher_is_better};
+use crate::evaluate::{Problem, TaskKind, higher_is_better};
 
 /// What early stopping remembers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -71,26 +71,38 @@ impl Monitor {
         higher_is_better(self.metric())
     }
 
+    /// The task that has such a value; `None`: each has.
+    pub fn task(self) -> Option<TaskKind> {
+        match self {
+            Self::Loss => None,
+            Self::Mse | Self::Mae | Self::Ccc => Some(TaskKind::Regression),
+            Self::Accuracy | Self::Uar | Self::MacroF1 => Some(TaskKind::Classification),
+        }
+    }
+
+    /// Those of a task, as in the experiment file.
+    pub fn names_for(task: TaskKind) -> Vec<&'static str> {
+        let fits = |monitor: &Self| monitor.task().is_none_or(|of| of == task);
+        Self::ALL.into_iter().filter(fits).map(Self::name).collect()
+    }
+
+    const ALL: [Self; 7] = [
+        Self::Loss,
+        Self::Mse,
+        Self::Mae,
+        Self::Ccc,
+        Self::Accuracy,
+        Self::Uar,
+        Self::MacroF1,
+    ];
+
     /// Whether the task has such a value.
     pub fn check(self, problem: &Problem) -> Result<(), Error> {
-        let fits = matches!(
-            (self, problem),
-            (Self::Loss, _)
-                | (Self::Mse | Self::Mae | Self::Ccc, Problem::Regression { .. })
-                | (
-                    Self::Accuracy | Self::Uar | Self::MacroF1,
-                    Problem::Classification { .. }
-                )
-        );
-        let task = match problem {
-            Problem::Regression { .. } => "a regression task",
-            Problem::Classification { .. } => "a classification task",
-        };
-        match fits {
+        match self.task().is_none_or(|task| task == problem.kind()) {
             true => Ok(()),
             false => Err(Error::MonitorDoesNotFit {
                 monitor: self.name(),
-                task,
+                task: problem.kind(),
             }),
         }
     }

@@ -2,25 +2,24 @@
 
 use std::path::Path;
 
-use candle_core::DType;
-
 use super::Error;
-use super::batches::{Batch, Data, Labels, for_each_batch};
+use super::batches::Data;
 use super::checkpoint::{self, State};
 use super::early_stopping::{EarlyStopping, Verdict};
-use super::loss::{Loss, predictions};
+use super::epoch::{Trainer, evaluate};
+use super::loss::{ExampleWeights, Loss};
 use super::optimizer::Optimizer;
-use super::schedule::Schedule;
-use super::spec::{LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
-use crate::evaluate::{Score, score};
-use crate::nn::{Mode, Network};
-use crate::random::Generator;
+use super::schedule::{Length, Schedule};
+use super::spec::{AugmentSpec, LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
+use crate::evaluate::{Score, TaskKind};
+use crate::nn::Network;
 
 /// What the loop goes by.
 pub struct Settings<'a> {
     pub loss: &'a LossSpec,
     pub optimizer: &'a OptimizerSpec,
     pub schedule: &'a ScheduleSpec,
+    pub augment: &'a AugmentSpec,
     pub train: &'a TrainSpec,
     pub seed: u64,
     /// The folder of the checkpoints `best` and `last`.
@@ -44,10 +43,11 @@ pub struct EpochSummary {
     pub epoch: u32,
     /// The most there will be.
     pub epochs: u32,
-    /// Optimiser steps so far.
+    /// Updates so far.
     pub step: u64,
+    /// Of the epoch's first update.
     pub learning_rate: f64,
-    /// Over the batches as they were trained on.
+    /// Over the batches as they were trained on, augmented.
     pub train_loss: f64,
     pub train_scores: Vec<Score>,
     pub val_loss: f64,
@@ -88,35 +88,49 @@ pub fn fit(
     observer: &mut dyn Observer,
 ) -> Result<Fitted, Error> {
     let loss = Loss::new(settings.loss, data.problem, data.labels, train)?;
+    let weights = ExampleWeights::new(
+        settings.loss.weighting(),
+        data.agreement,
+        match data.problem.kind() {
+            TaskKind::Regression => data.problem.width(),
+            TaskKind::Classification => 1,
+        },
+        train,
+    )?;
     let stopping_spec = &settings.train.early_stopping;
     stopping_spec.monitor.check(data.problem)?;
-    let mut optimizer = Optimizer::new(settings.optimizer, network.parameters())?;
-    let mut stopping = EarlyStopping::default();
-    let mut schedule = Schedule::default();
-    let mut step = 0;
     let epochs = u32::try_from(settings.train.epochs).unwrap_or(u32::MAX);
+    let batches_per_epoch = train.len().div_ceil(settings.train.batch_size.max(1));
+    let mut trainer = Trainer {
+        network,
+        data,
+        settings,
+        loss: &loss,
+        weights: weights.as_ref(),
+        optimizer: Optimizer::new(settings.optimizer, network.parameters())?,
+        schedule: Schedule::new(
+            settings.schedule,
+            settings.optimizer.learning_rate(),
+            Length {
+                epochs: u64::from(epochs),
+                updates_per_epoch: batches_per_epoch.div_ceil(settings.train.accumulate.max(1)) as u64,
+            },
+        ),
+        batches: 0,
+    };
+    let mut stopping = EarlyStopping::default();
     let mut done = 0;
     let mut stop = Stop::LastEpoch;
 
     for epoch in 1..=epochs {
         let started = std::time::Instant::now();
-        let learning_rate = optimizer.learning_rate();
-        let Some(trained) = train_epoch(
-            network,
-            data,
-            train,
-            settings,
-            &loss,
-            &mut optimizer,
-            &mut step,
-            epoch,
-            observer,
-        )?
-        else {
+        let learning_rate = trainer.schedule.rate(trainer.optimizer.updates());
+        let Some(trained) = trainer.epoch(train, epoch, observer)? else {
             stop = Stop::Interrupted;
             break;
         };
-        let validated = evaluate(network, data, val, settings, &loss, epoch, step)?;
+        let updates = trainer.optimizer.updates();
+        let validated = evaluate(&trainer, val, epoch)?;
         let monitored = match stopping_spec.monitor.metric() {
             "loss" => validated.loss,
             metric => validated
@@ -126,29 +140,26 @@ pub fn fit(
                 .map_or(f64::NAN, |score| score.value),
         };
         let verdict = stopping.judge(stopping_spec, epoch, monitored);
-        optimizer.set_learning_rate(schedule.next(
-            settings.schedule,
-            learning_rate,
-            monitored,
-            stopping_spec.monitor.maximize(),
-        ));
+        trainer
+            .schedule
+            .epoch_done(updates, monitored, stopping_spec.monitor.maximize());
         done = epoch;
         let state = State {
             epoch,
-            step,
-            updates: optimizer.updates(),
-            learning_rate: optimizer.learning_rate(),
+            batches: trainer.batches,
+            updates,
+            learning_rate: trainer.schedule.rate(updates),
             seed: settings.seed,
             early_stopping: stopping.clone(),
-            schedule: schedule.clone(),
+            schedule: trainer.schedule.memory.clone(),
         };
-        let moments = optimizer.state();
+        let memories = trainer.optimizer.state();
         let save = |name: &str| {
             checkpoint::save(
                 &settings.checkpoints.join(name),
                 network,
                 data.features.statistics(),
-                &moments,
+                &memories,
                 &state,
             )
         };
@@ -159,7 +170,7 @@ pub fn fit(
         observer.epoch(&EpochSummary {
             epoch,
             epochs,
-            step,
+            step: updates,
             learning_rate,
             train_loss: trained.loss,
             train_scores: trained.scores,
@@ -185,157 +196,6 @@ pub fn fit(
         best_epoch: stopping.best_epoch,
         best_value: stopping.best_value,
         epochs: done,
-        steps: step,
+        steps: trainer.optimizer.updates(),
     })
-}
-
-/// Loss and scores over a set of examples.
-struct Evaluated {
-    loss: f64,
-    scores: Vec<Score>,
-}
-
-/// `None` when interrupted.
-#[allow(clippy::too_many_arguments)] // the loop's state, spelled out
-fn train_epoch(
-    network: &Network,
-    data: Data,
-    train: &[usize],
-    settings: &Settings,
-    loss: &Loss,
-    optimizer: &mut Optimizer,
-    step: &mut u64,
-    epoch: u32,
-    observer: &mut dyn Observer,
-) -> Result<Option<Evaluated>, Error> {
-    let mut order = train.to_vec();
-    Generator::keyed(settings.seed, "shuffle", &[u64::from(epoch)]).shuffle(&mut order);
-    let batches = order.len().div_ceil(settings.train.batch_size.max(1));
-    let mut predicted = Vec::with_capacity(order.len() * data.problem.width());
-    let (mut sum, mut weight, mut batch_count) = (0.0, 0.0, 0);
-    let mut interrupted = false;
-    for_each_batch(
-        data,
-        &order,
-        settings.train.batch_size,
-        network.device(),
-        |batch| -> Result<bool, Error> {
-            let mode = Mode::Train {
-                seed: settings.seed,
-                step: *step,
-            };
-            let outputs = network.forward(&batch.inputs, mode)?;
-            let total = loss.total(&outputs, &batch.targets)?;
-            let mean = total.mean()?;
-            let batch_loss = f64::from(mean.to_dtype(DType::F32)?.to_scalar::<f32>()?);
-            if !batch_loss.is_finite() {
-                return Err(diverged("loss", batch_loss, epoch, *step + 1, data, &batch));
-            }
-            optimizer.step(&mean.backward()?)?;
-            *step += 1;
-            sum += batch_loss * total.weight;
-            weight += total.weight;
-            batch_count += 1;
-            predicted.extend(predictions(data.problem, &outputs.detach())?);
-            observer.batch(epoch, batch_count, batches, batch_loss);
-            interrupted = observer.interrupted();
-            Ok(!interrupted)
-        },
-    )?;
-    if interrupted {
-        return Ok(None);
-    }
-    let truth = data.labels.select(data.problem, &order);
-    Ok(Some(Evaluated {
-        loss: sum / weight,
-        scores: score(data.problem, truth.truth(), &predicted)?,
-    }))
-}
-
-/// `epoch` and `step` say what was done before, for messages.
-fn evaluate(
-    network: &Network,
-    data: Data,
-    examples: &[usize],
-    settings: &Settings,
-    loss: &Loss,
-    epoch: u32,
-    step: u64,
-) -> Result<Evaluated, Error> {
-    let (mut sum, mut weight) = (0.0, 0.0);
-    let mut predicted = Vec::with_capacity(examples.len() * data.problem.width());
-    for_each_batch(
-        data,
-        examples,
-        settings.train.batch_size,
-        network.device(),
-        |batch| -> Result<bool, Error> {
-            let outputs = network.forward(&batch.inputs, Mode::Evaluate)?.detach();
-            let total = loss.total(&outputs, &batch.targets)?;
-            let batch_sum = f64::from(total.sum.to_dtype(DType::F32)?.to_scalar::<f32>()?);
-            let batch_predicted = predictions(data.problem, &outputs)?;
-            if !batch_sum.is_finite() {
-                return Err(diverged("validation loss", batch_sum, epoch, step, data, &batch));
-            }
-            if let Some(&value) = batch_predicted.iter().find(|value| !value.is_finite()) {
-                return Err(diverged(
-                    "validation prediction",
-                    value.into(),
-                    epoch,
-                    step,
-                    data,
-                    &batch,
-                ));
-            }
-            sum += batch_sum;
-            weight += total.weight;
-            predicted.extend(batch_predicted);
-            Ok(true)
-        },
-    )?;
-    let truth: Labels = data.labels.select(data.problem, examples);
-    Ok(Evaluated {
-        loss: sum / weight,
-        scores: score(data.problem, truth.truth(), &predicted)?,
-    })
-}
-
-fn diverged(what: &'static str, value: f64, epoch: u32, step: u64, data: Data, batch: &Batch) -> Error {
-    let id = |&example: &usize| data.ids.get(example).cloned();
-    Error::Diverged {
-        what,
-        value,
-        epoch,
-        step,
-        ids: batch.examples.iter().filter_map(id).collect(),
-    }
-}
-
-/// The network's predictions for `examples`: `[examples, targets]` in the units of the data, or class probabilities; all of
-/// them finite.
-pub fn predict(network: &Network, data: Data, examples: &[usize], batch_size: usize) -> Result<Vec<f32>, Error> {
-    let mut predicted = Vec::with_capacity(examples.len() * data.problem.width());
-    for_each_batch(
-        data,
-        examples,
-        batch_size,
-        network.device(),
-        |batch| -> Result<bool, Error> {
-            let outputs = network.forward(&batch.inputs, Mode::Evaluate)?.detach();
-            let batch_predicted = predictions(data.problem, &outputs)?;
-            if let Some(at) = batch_predicted.iter().position(|value| !value.is_finite()) {
-                let example = batch.examples.get(at / data.problem.width().max(1));
-                return Err(Error::Prediction {
-                    id: example
-                        .and_then(|&example| data.ids.get(example))
-                        .cloned()
-                        .unwrap_or_default(),
-                    value: batch_predicted.get(at).copied().unwrap_or(f32::NAN).into(),
-                });
-            }
-            predicted.extend(batch_predicted);
-            Ok(true)
-        },
-    )?;
-    Ok(predicted)
 }

@@ -3,20 +3,26 @@
 //! [`fit`] is the loop: batches, loss, optimiser, schedule, early stopping, checkpoints. It tells an [`Observer`] what
 //! happens and prints nothing. Given equal settings and data it gives equal bits, on any number of threads.
 
+pub mod augment;
 mod batches;
 pub mod checkpoint;
 pub mod device;
 pub mod early_stopping;
+mod epoch;
 mod fit;
+pub mod gradients;
 pub mod loss;
 pub mod optimizer;
 pub mod schedule;
 pub mod spec;
 
 pub use batches::{Data, Labels};
-pub use fit::{EpochSummary, Fitted, Observer, Settings, Stop, fit, predict};
-pub use spec::{LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
+pub use epoch::predict;
+pub use fit::{EpochSummary, Fitted, Observer, Settings, Stop, fit};
+pub use loss::Agreement;
+pub use spec::{AugmentSpec, LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
 
+use crate::evaluate::TaskKind;
 use crate::{evaluate, files};
 
 /// Why training ended without a result.
@@ -34,9 +40,21 @@ pub enum Error {
     #[error("the network predicts {value} for `{id}`")]
     Prediction { id: String, value: f64 },
     #[error("the loss \"{loss}\" does not fit {task}")]
-    LossDoesNotFit { loss: &'static str, task: &'static str },
+    LossDoesNotFit { loss: &'static str, task: TaskKind },
+    #[error("`loss.target_weights` needs a weight for each target ({targets}), not all of them 0; it has {found}")]
+    TargetWeights { found: usize, targets: usize },
+    #[error(
+        "`loss.class_weights` gives {class} the weight {weight}; the classes are {classes}, and weights are at least 0"
+    )]
+    ClassWeight {
+        class: String,
+        weight: f64,
+        classes: String,
+    },
+    #[error("`loss.weighting` is \"agreement\", but the dataset does not say how far the annotators agreed")]
+    NoAgreement,
     #[error("`train.early_stopping.monitor` is {monitor}, which {task} does not have")]
-    MonitorDoesNotFit { monitor: &'static str, task: &'static str },
+    MonitorDoesNotFit { monitor: &'static str, task: TaskKind },
     #[error("`train.device` asks for {device}, but {why}")]
     Device { device: &'static str, why: &'static str },
     #[error("the checkpoint `{}` cannot be used: {why}", path.display())]
@@ -64,9 +82,14 @@ impl Error {
             Self::Prediction { .. } => {
                 Some("try a smaller `optimizer.learning_rate`, or look at that example's features".into())
             }
-            Self::LossDoesNotFit { .. } => {
-                Some("use \"mse\" or \"smooth-l1\" for numbers and \"cross-entropy\" for classes".into())
+            Self::LossDoesNotFit { task, .. } => {
+                let names: Vec<String> = LossSpec::names_for(*task)
+                    .iter()
+                    .map(|name| format!("\"{name}\""))
+                    .collect();
+                Some(format!("for {}: {}", task.predicts(), names.join(", ")))
             }
+            Self::NoAgreement => Some("leave `loss.weighting` out".into()),
             Self::MonitorDoesNotFit { .. } => Some("`val/loss` works for every task".into()),
             Self::Device { .. } => Some("`affect doctor` shows what this machine offers".into()),
             Self::File(error) => error.hint().map(String::from),
@@ -74,12 +97,22 @@ impl Error {
         }
     }
 
+    /// The setting that it is about.
+    pub fn path(&self) -> Option<&'static str> {
+        match self {
+            Self::LossDoesNotFit { .. } => Some("loss.kind"),
+            Self::TargetWeights { .. } => Some("loss.target_weights"),
+            Self::ClassWeight { .. } => Some("loss.class_weights"),
+            Self::NoAgreement => Some("loss.weighting"),
+            Self::MonitorDoesNotFit { .. } => Some("train.early_stopping.monitor"),
+            Self::Device { .. } => Some("train.device"),
+            _ => None,
+        }
+    }
+
     /// Whether the request was wrong, rather than the work.
     pub fn is_request(&self) -> bool {
-        matches!(
-            self,
-            Self::LossDoesNotFit { .. } | Self::MonitorDoesNotFit { .. } | Self::Device { .. }
-        )
+        self.path().is_some()
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::EvaluateError;
 use super::super::classification::Confusion;
 use super::super::problem::most_probable;
 use super::logistic::{ClassWeight, LogisticProblem};
+use super::neighbours::{NEIGHBOURS, Neighbours};
 use super::ridge::RidgeEquations;
 use super::{BaselineOutput, Matrices, rows};
 
@@ -18,11 +19,11 @@ const DEFAULT: f64 = 1.0;
 /// A setting that the validation split decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// "alpha" or "C".
+    /// "alpha", "C" or "k".
     pub name: &'static str,
     /// The target that it is for; "" for all.
     pub target: String,
-    /// One of [`GRID`].
+    /// One of [`GRID`], or of [`NEIGHBOURS`].
     pub value: f64,
 }
 
@@ -131,6 +132,115 @@ pub(super) fn logistic(
     })
 }
 
+/// The neighbours without a validation split: scikit-learn's default.
+const DEFAULT_NEIGHBOURS: usize = 5;
+
+/// The numbers of neighbours to try; more than there are examples make no difference.
+fn neighbours_to_try(examples: usize, is_validated: bool) -> Vec<usize> {
+    if !is_validated {
+        return vec![DEFAULT_NEIGHBOURS];
+    }
+    let fewer = NEIGHBOURS.iter().take_while(|&&k| k == 1 || k <= examples);
+    fewer.copied().collect()
+}
+
+/// Nearest neighbours with a number for each target: that of the least squared error on the validation split, of equal ones the
+/// largest.
+pub(super) fn neighbours_of_values(
+    matrices: &Matrices,
+    targets: &[String],
+    truth: &[f32],
+    validation: &[f32],
+) -> Result<BaselineOutput, EvaluateError> {
+    let truth = columns(truth, targets.len());
+    let validation = columns(validation, targets.len());
+    let neighbours = Neighbours::fit(&matrices.train, &truth)?;
+    let tried = neighbours_to_try(truth.nrows(), validation.nrows() > 0);
+    let on_validation = neighbours.predict(&matrices.validation, &tried)?;
+    let choose = |target: usize| {
+        let mut best = (f64::INFINITY, DEFAULT_NEIGHBOURS);
+        for (&k, predicted) in tried.iter().zip(&on_validation).rev() {
+            let error = (predicted.column(target) - validation.column(target)).norm_squared();
+            if error < best.0 {
+                best = (error, k);
+            }
+        }
+        best.1
+    };
+    let best: Vec<usize> = (0..targets.len()).map(choose).collect();
+    let predict = |x: &DMatrix<f64>| -> Result<Vec<f32>, EvaluateError> {
+        let mut output = DMatrix::zeros(x.nrows(), targets.len());
+        for (target, predicted) in neighbours.predict(x, &best)?.iter().enumerate() {
+            output.set_column(target, &predicted.column(target));
+        }
+        Ok(rows(&output))
+    };
+    let chosen: Vec<Choice> = targets
+        .iter()
+        .zip(&best)
+        .map(|(target, &k)| of_neighbours(k, target))
+        .collect();
+    Ok(BaselineOutput {
+        train: predict(&matrices.train)?,
+        validation: predict(&matrices.validation)?,
+        test: predict(&matrices.test)?,
+        remark: neighbours_remark(&chosen, tried.len()),
+        chosen,
+    })
+}
+
+/// Nearest neighbours with the number of the highest UAR on the validation split; of equal ones the largest.
+pub(super) fn neighbours_of_classes(
+    matrices: &Matrices,
+    classes: usize,
+    truth: &[u32],
+    validation: &[u32],
+) -> Result<BaselineOutput, EvaluateError> {
+    let one_hot = DMatrix::from_fn(truth.len(), classes, |example, class| {
+        f64::from(u8::from(truth.get(example).is_some_and(|&of| of as usize == class)))
+    });
+    let neighbours = Neighbours::fit(&matrices.train, &one_hot)?;
+    let tried = neighbours_to_try(truth.len(), !validation.is_empty());
+    let mut best = (f64::NEG_INFINITY, DEFAULT_NEIGHBOURS);
+    if !validation.is_empty() {
+        let predicted = neighbours.predict(&matrices.validation, &tried)?;
+        for (&k, predicted) in tried.iter().zip(&predicted).rev() {
+            let confusion = Confusion::of(validation, &most_probable(&rows(predicted), classes), classes)?;
+            let uar = confusion.metrics().uar;
+            if uar > best.0 {
+                best = (uar, k);
+            }
+        }
+    }
+    let predict = |x: &DMatrix<f64>| -> Result<Vec<f32>, EvaluateError> {
+        Ok(neighbours.predict(x, &[best.1])?.first().map(rows).unwrap_or_default())
+    };
+    let chosen = vec![of_neighbours(best.1, "")];
+    Ok(BaselineOutput {
+        train: predict(&matrices.train)?,
+        validation: predict(&matrices.validation)?,
+        test: predict(&matrices.test)?,
+        remark: neighbours_remark(&chosen, tried.len()),
+        chosen,
+    })
+}
+
+fn of_neighbours(k: usize, target: &str) -> Choice {
+    Choice {
+        name: "k",
+        target: target.to_owned(),
+        value: k as f64,
+    }
+}
+
+fn neighbours_remark(chosen: &[Choice], tried: usize) -> String {
+    let how = match tried {
+        0 | 1 => "there is no validation split to choose it on",
+        _ => "chosen on the validation split from 1 to 75",
+    };
+    format!("{} ({how})", settings(chosen))
+}
+
 fn columns(values: &[f32], width: usize) -> DMatrix<f64> {
     let rows = values.len() / width.max(1);
     DMatrix::from_row_iterator(rows, width, values.iter().map(|&value| f64::from(value)))
@@ -147,7 +257,7 @@ fn log_loss(probabilities: &DMatrix<f64>, truth: &[u32]) -> f64 {
     sum / truth.len().max(1) as f64
 }
 
-fn remark(chosen: &[Choice], tried: usize) -> String {
+fn settings(chosen: &[Choice]) -> String {
     let settings: Vec<String> = chosen
         .iter()
         .map(|choice| match choice.target.as_str() {
@@ -155,7 +265,11 @@ fn remark(chosen: &[Choice], tried: usize) -> String {
             target => format!("{} {} for {target}", choice.name, choice.value),
         })
         .collect();
-    let settings = settings.join(", ");
+    settings.join(", ")
+}
+
+fn remark(chosen: &[Choice], tried: usize) -> String {
+    let settings = settings(chosen);
     if tried < 2 {
         return format!("{settings} (there is no validation split to choose it on)");
     }

@@ -5,21 +5,27 @@
 //! same on every run.
 
 mod choose;
+mod human;
 mod logistic;
 mod majority;
 mod mean;
+mod median;
+mod neighbours;
 mod pooling;
 mod ridge;
 mod softmax_loss;
 mod standardize;
+mod stratified;
 
 use nalgebra::DMatrix;
 
 use super::problem::check_length;
-use super::{Baseline, EvaluateError, Problem, Truth};
+use super::{Baseline, EvaluateError, Problem, TaskKind, Truth};
 
 pub use choose::{Choice, GRID};
+pub use human::one_annotator;
 pub use logistic::{ClassWeight, Logistic};
+pub use neighbours::{NEIGHBOURS, Neighbours};
 pub use pooling::pool;
 pub use ridge::Ridge;
 
@@ -49,13 +55,17 @@ impl Baseline {
     pub fn name(self) -> &'static str {
         match self {
             Self::Mean => "mean",
+            Self::Median => "median",
             Self::Ridge => "ridge",
             Self::Majority => "majority",
+            Self::Stratified => "stratified",
             Self::Logistic => "logistic",
+            Self::Knn => "knn",
+            Self::Human => "human",
         }
     }
 
-    /// Those that fit the task, the simplest first.
+    /// Those that are computed unless others are asked for, the simplest first.
     pub fn for_problem(problem: &Problem) -> &'static [Self] {
         match problem {
             Problem::Regression { .. } => &[Self::Mean, Self::Ridge],
@@ -63,23 +73,58 @@ impl Baseline {
         }
     }
 
+    /// The one that knows nothing but the training split's truth, and that any model should beat.
+    pub fn floor(task: TaskKind) -> Self {
+        match task {
+            TaskKind::Regression => Self::Mean,
+            TaskKind::Classification => Self::Majority,
+        }
+    }
+
+    /// What it is for; `None`: numbers and classes.
+    pub fn task(self) -> Option<TaskKind> {
+        match self {
+            Self::Mean | Self::Median | Self::Ridge | Self::Human => Some(TaskKind::Regression),
+            Self::Majority | Self::Stratified | Self::Logistic => Some(TaskKind::Classification),
+            Self::Knn => None,
+        }
+    }
+
+    /// Those that fit a task, as in the experiment file.
+    pub fn names_for(task: TaskKind) -> Vec<&'static str> {
+        let fits = |baseline: &Self| baseline.task().is_none_or(|of| of == task);
+        Self::ALL.into_iter().filter(fits).map(Self::name).collect()
+    }
+
+    const ALL: [Self; 8] = [
+        Self::Mean,
+        Self::Median,
+        Self::Ridge,
+        Self::Majority,
+        Self::Stratified,
+        Self::Logistic,
+        Self::Knn,
+        Self::Human,
+    ];
+
     /// Whether it looks at features, so that they have to be pooled for it.
     pub fn needs_features(self) -> bool {
-        matches!(self, Self::Ridge | Self::Logistic)
+        matches!(self, Self::Ridge | Self::Logistic | Self::Knn)
     }
 }
 
 /// Fits a baseline on `train`, chooses its setting on `validation`, and predicts all three splits. `test` holds the
-/// pooled features of the test examples.
+/// pooled features of the test examples. `seed` decides what is drawn.
 ///
 /// # Errors
-/// A baseline for the other task, no training examples, truth or features that do not fit together or are not finite.
+/// A baseline for the other task, [`Baseline::Human`] (which needs more than this: [`one_annotator`]), no training examples, truth or features that do not fit together or are not finite.
 pub fn fit_and_predict(
     baseline: Baseline,
     problem: &Problem,
     train: Examples,
     validation: Examples,
     test: &[Vec<f64>],
+    seed: u64,
 ) -> Result<BaselineOutput, EvaluateError> {
     let examples = problem.check_truth(train.truth)?;
     check_length("features of the training split", examples, train.features.len())?;
@@ -99,6 +144,26 @@ pub fn fit_and_predict(
         (Baseline::Mean, Problem::Regression { .. }, Truth::Values(truth), _) => {
             Ok(inputs.constant(&mean::mean(truth, problem.width())))
         }
+        (Baseline::Median, Problem::Regression { .. }, Truth::Values(truth), _) => {
+            Ok(inputs.constant(&median::median(truth, problem.width())))
+        }
+        (Baseline::Stratified, Problem::Classification { classes }, Truth::Classes(truth), _) => {
+            let shares = majority::shares(truth, classes.len());
+            let guesses = |examples: usize, split| stratified::guesses(&shares, examples, seed, split);
+            Ok(BaselineOutput {
+                train: guesses(train.features.len(), 0),
+                validation: guesses(validation.features.len(), 1),
+                test: guesses(test.len(), 2),
+                chosen: Vec::new(),
+                remark: String::new(),
+            })
+        }
+        (Baseline::Knn, Problem::Regression { targets }, Truth::Values(truth), Truth::Values(validation)) => {
+            choose::neighbours_of_values(&inputs.matrices()?, targets, truth, validation)
+        }
+        (Baseline::Knn, Problem::Classification { classes }, Truth::Classes(truth), Truth::Classes(validation)) => {
+            choose::neighbours_of_classes(&inputs.matrices()?, classes.len(), truth, validation)
+        }
         (Baseline::Majority, Problem::Classification { classes }, Truth::Classes(truth), _) => {
             let mut output = inputs.constant(&majority::shares(truth, classes.len()));
             output.remark = majority::remark(truth, classes);
@@ -115,9 +180,11 @@ pub fn fit_and_predict(
         ) => choose::logistic(&inputs.matrices()?, classes.len(), truth, validation),
         _ => Err(EvaluateError::Baseline {
             baseline: baseline.name(),
-            needs: match baseline {
-                Baseline::Mean | Baseline::Ridge => "regression",
-                Baseline::Majority | Baseline::Logistic => "classification",
+            needs: match baseline.task() {
+                _ if baseline == Baseline::Human => "corpora that publish their annotators' deviations",
+                Some(TaskKind::Regression) => "regression",
+                Some(TaskKind::Classification) => "classification",
+                None => "truth of the same kind in all splits",
             },
             task: problem.task(),
             choices: Baseline::for_problem(problem)

@@ -53,6 +53,7 @@ fn ridge_beats_the_mean_where_features_tell() {
                 truth: Truth::Values(&validation_truth),
             },
             &test,
+            1,
         )
         .unwrap()
     };
@@ -101,6 +102,7 @@ fn logistic_beats_the_majority_where_features_tell() {
                 truth: Truth::Classes(&validation_truth),
             },
             &test,
+            1,
         )
         .unwrap()
     };
@@ -130,6 +132,7 @@ fn without_validation_the_default_is_said() {
             truth: Truth::Values(&[]),
         },
         &train,
+        1,
     )
     .unwrap();
     assert_eq!(
@@ -148,7 +151,7 @@ fn what_does_not_fit_is_an_error() {
             features,
             truth: Truth::Values(truth),
         };
-        fit_and_predict(baseline, &two_targets(), examples, examples, test).unwrap_err()
+        fit_and_predict(baseline, &two_targets(), examples, examples, test, 1).unwrap_err()
     };
     insta::assert_snapshot!(
         fit(Baseline::Logistic, &train, &truth, &train),
@@ -199,7 +202,7 @@ proptest! {
                 features: &rows,
                 truth,
             };
-            match fit_and_predict(baseline, &problem, examples, examples, &rows) {
+            match fit_and_predict(baseline, &problem, examples, examples, &rows, 1) {
                 Ok(output) => {
                     prop_assert!(output.test.iter().all(|value| value.is_finite()), "{output:?}");
                     prop_assert!(!output.remark.contains("converge"), "{}", output.remark);
@@ -208,4 +211,61 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn neighbours_beat_the_mean_where_features_tell_and_choose_their_number() {
+    let (train, train_truth) = regression_split(80, 1);
+    let (validation, validation_truth) = regression_split(30, 2);
+    let (test, test_truth) = regression_split(30, 3);
+    let examples = |features, truth| Examples {
+        features,
+        truth: Truth::Values(truth),
+    };
+    let fit = |baseline, validation| {
+        let train = examples(&train, &train_truth);
+        fit_and_predict(baseline, &two_targets(), train, validation, &test, 1).unwrap()
+    };
+    let validation = examples(&validation, &validation_truth);
+    let (mean, knn) = (fit(Baseline::Mean, validation), fit(Baseline::Knn, validation));
+    assert!(mean_squared_error(&knn.test, &test_truth) < 0.7 * mean_squared_error(&mean.test, &test_truth));
+    assert!(
+        knn.remark.contains("for arousal (chosen on the validation split"),
+        "{}",
+        knn.remark
+    );
+    assert!(knn.chosen.iter().all(|choice| choice.value > 1.0), "{:?}", knn.chosen);
+    let default = fit(Baseline::Knn, examples(&[], &[]));
+    assert_eq!(default.chosen[0].value, 5.0);
+    assert!(default.remark.contains("no validation split"), "{}", default.remark);
+    assert!(
+        fit(Baseline::Median, validation)
+            .test
+            .chunks(2)
+            .all(|row| row.len() == 2)
+    );
+}
+
+#[test]
+fn guesses_and_neighbours_of_classes() {
+    let (train, values) = regression_split(80, 1);
+    let truth: Vec<u32> = values.chunks(2).map(|row| u32::from(row[0] > 0.3)).collect();
+    let examples = Examples {
+        features: &train,
+        truth: Truth::Classes(&truth),
+    };
+    let fit = |baseline, seed| fit_and_predict(baseline, &two_classes(), examples, examples, &train, seed).unwrap();
+    let knn = fit(Baseline::Knn, 1);
+    // Each example is its own nearest neighbour.
+    assert_eq!(knn.chosen[0].value, 1.0);
+    assert!(
+        knn.test
+            .chunks(2)
+            .zip(&truth)
+            .all(|(row, &class)| row[class as usize] == 1.0)
+    );
+    let guesses = fit(Baseline::Stratified, 1);
+    assert!(guesses.test.chunks(2).all(|row| row == [0.0, 1.0] || row == [1.0, 0.0]));
+    assert_eq!(guesses, fit(Baseline::Stratified, 1));
+    assert_ne!(guesses, fit(Baseline::Stratified, 2));
 }

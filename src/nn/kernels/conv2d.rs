@@ -12,29 +12,42 @@ use super::matmul::{Matrix, Output, multiply};
 /// Images whose kernel gradients are summed by one thread: part of the result's definition, not of its scheduling.
 const GROUP: usize = 4;
 
-/// Stride and zero padding, each for rows and columns.
+/// Stride, zero padding and dilation, each for rows and columns; and the groups of channels that don't see each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
     pub stride: (usize, usize),
     pub padding: (usize, usize),
+    pub dilation: (usize, usize),
+    pub groups: usize,
+}
+
+impl Default for Geometry {
+    fn default() -> Self {
+        Self {
+            stride: (1, 1),
+            padding: (0, 0),
+            dilation: (1, 1),
+            groups: 1,
+        }
+    }
 }
 
 impl Geometry {
     /// Rows and columns of the output; `None` where the kernel is larger than the padded input.
     pub fn output(&self, input: (usize, usize), kernel: (usize, usize)) -> Option<(usize, usize)> {
-        let along = |size: usize, padding: usize, kernel: usize, stride: usize| {
-            (size + 2 * padding)
-                .checked_sub(kernel)
-                .map(|room| room / stride.max(1) + 1)
+        let along = |size: usize, padding: usize, kernel: usize, stride: usize, dilation: usize| {
+            let reach = dilation * kernel.checked_sub(1)? + 1;
+            let room = (size + 2 * padding).checked_sub(reach)?;
+            Some(room / stride.max(1) + 1)
         };
         Some((
-            along(input.0, self.padding.0, kernel.0, self.stride.0)?,
-            along(input.1, self.padding.1, kernel.1, self.stride.1)?,
+            along(input.0, self.padding.0, kernel.0, self.stride.0, self.dilation.0)?,
+            along(input.1, self.padding.1, kernel.1, self.stride.1, self.dilation.1)?,
         ))
     }
 }
 
-/// `input` `[batch, channels, rows, columns]`, `kernel` `[filters, channels, kernel rows, kernel columns]`, `bias`
+/// `input` `[batch, channels, rows, columns]`, `kernel` `[filters, channels / groups, kernel rows, kernel columns]`, `bias`
 /// `[filters]` → `[batch, filters, output rows, output columns]`.
 pub fn conv2d(input: &Tensor, kernel: &Tensor, bias: &Tensor, geometry: Geometry) -> Result<Tensor> {
     input
@@ -68,8 +81,11 @@ impl Sizes {
                 "conv2d takes [batch, channels, rows, columns], not {input:?}, and a kernel of 4 dimensions"
             )
         };
-        if channels != kernel_channels {
-            candle_core::bail!("conv2d: the input has {channels} channels, the kernel {kernel_channels}")
+        let groups = geometry.groups;
+        if groups == 0 || channels != kernel_channels * groups || !filters.is_multiple_of(groups) {
+            candle_core::bail!(
+                "conv2d: {channels} channels and {filters} filters of {kernel_channels} channels don't make {groups} groups"
+            )
         }
         let kernel = (kernel_rows, kernel_columns);
         let Some(out) = geometry.output((rows, columns), kernel) else {
@@ -99,20 +115,48 @@ impl Sizes {
         self.out.0 * self.out.1
     }
 
-    /// Inputs that one output sums: channels · kernel rows · kernel columns.
+    /// Rows of the unfolded image: channels · kernel rows · kernel columns.
     fn taps(&self) -> usize {
         self.channels * self.kernel.0 * self.kernel.1
     }
 
+    /// Inputs that one output sums.
+    fn group_taps(&self) -> usize {
+        self.taps() / self.geometry.groups
+    }
+
+    fn group_filters(&self) -> usize {
+        self.filters / self.geometry.groups
+    }
+
     fn kernel_len(&self) -> usize {
-        self.filters * self.taps()
+        self.filters * self.group_taps()
+    }
+
+    /// `[group filters, group taps]` of a group.
+    fn group_kernel<'a, T>(&self, kernel: &'a [T], group: usize) -> Matrix<'a, T> {
+        let (filters, taps) = (self.group_filters(), self.group_taps());
+        Matrix::new(&kernel[group * filters * taps..][..filters * taps], filters, taps)
+    }
+
+    /// `[group taps, pixels]` of an unfolded image.
+    fn group_unfolded<'a, T>(&self, unfolded: &'a [T], group: usize) -> Matrix<'a, T> {
+        let (taps, pixels) = (self.group_taps(), self.pixels());
+        Matrix::new(&unfolded[group * taps * pixels..][..taps * pixels], taps, pixels)
+    }
+
+    /// `[group filters, pixels]` of an output image.
+    fn group_output<'a, T>(&self, output: &'a [T], group: usize) -> Matrix<'a, T> {
+        let (filters, pixels) = (self.group_filters(), self.pixels());
+        Matrix::new(&output[group * filters * pixels..][..filters * pixels], filters, pixels)
     }
 
     /// For a kernel column: the first output column whose tap lies inside the input, and one past the last.
     fn inside(&self, kernel_column: usize) -> (usize, usize) {
         let (stride, padding) = (self.geometry.stride.1, self.geometry.padding.1);
-        let first = padding.saturating_sub(kernel_column).div_ceil(stride).min(self.out.1);
-        let end = match (self.columns + padding).checked_sub(kernel_column + 1) {
+        let offset = kernel_column * self.geometry.dilation.1;
+        let first = padding.saturating_sub(offset).div_ceil(stride).min(self.out.1);
+        let end = match (self.columns + padding).checked_sub(offset + 1) {
             Some(last) => (last / stride + 1).min(self.out.1),
             None => 0,
         };
@@ -127,7 +171,8 @@ impl Sizes {
                 for kernel_column in 0..kernel_columns {
                     let tap = (channel * kernel_rows + kernel_row) * kernel_columns + kernel_column;
                     for out_row in 0..self.out.0 {
-                        let row = (out_row * self.geometry.stride.0 + kernel_row).checked_sub(self.geometry.padding.0);
+                        let row = (out_row * self.geometry.stride.0 + kernel_row * self.geometry.dilation.0)
+                            .checked_sub(self.geometry.padding.0);
                         let input = row
                             .filter(|&row| row < self.rows)
                             .map(|row| (channel * self.rows + row) * self.columns);
@@ -160,7 +205,7 @@ impl Sizes {
             if first == end {
                 return;
             }
-            let origin = first * stride + kernel_column - padding;
+            let origin = first * stride + kernel_column * self.geometry.dilation.1 - padding;
             if stride == 1 {
                 target[first..end].copy_from_slice(&source[origin..origin + end - first]);
             } else {
@@ -191,7 +236,7 @@ impl Sizes {
             if first == end {
                 return;
             }
-            let origin = first * stride + kernel_column - padding;
+            let origin = first * stride + kernel_column * self.geometry.dilation.1 - padding;
             if stride == 1 {
                 for (value, &from) in target[origin..origin + end - first].iter_mut().zip(&source[first..end]) {
                     *value += from;
@@ -217,12 +262,15 @@ fn forward<T: Element>(sizes: Sizes, input: &[T], kernel: &[T], bias: &[T]) -> V
             for (filter, plane) in out.chunks_mut(sizes.pixels()).enumerate() {
                 plane.fill(bias[filter]);
             }
-            multiply(
-                Matrix::new(kernel, sizes.filters, sizes.taps()),
-                Matrix::new(unfolded, sizes.taps(), sizes.pixels()),
-                out,
-                Output::Accumulate,
-            );
+            let group_len = sizes.group_filters() * sizes.pixels();
+            for (group, out) in out.chunks_mut(group_len).enumerate() {
+                multiply(
+                    sizes.group_kernel(kernel, group),
+                    sizes.group_unfolded(unfolded, group),
+                    out,
+                    Output::Accumulate,
+                );
+            }
         },
     );
     out
@@ -261,19 +309,25 @@ fn backward<T: Element>(sizes: Sizes, input: &[T], kernel: &[T], gradient: &[T],
                         *sum += plane_sum(plane);
                     }
                     sizes.unfold(&input[index * sizes.image()..][..sizes.image()], unfolded);
-                    multiply(
-                        Matrix::new(gradient, sizes.filters, sizes.pixels()),
-                        Matrix::new(unfolded, sizes.taps(), sizes.pixels()).transposed(),
-                        &mut kernel_sum,
-                        Output::Accumulate,
-                    );
-                    if let Some(target) = targets.next() {
+                    let kernel_len = sizes.group_filters() * sizes.group_taps();
+                    for (channels, sum) in kernel_sum.chunks_mut(kernel_len).enumerate() {
                         multiply(
-                            Matrix::new(kernel, sizes.filters, sizes.taps()).transposed(),
-                            Matrix::new(gradient, sizes.filters, sizes.pixels()),
-                            unfolded,
-                            Output::Overwrite,
+                            sizes.group_output(gradient, channels),
+                            sizes.group_unfolded(unfolded, channels).transposed(),
+                            sum,
+                            Output::Accumulate,
                         );
+                    }
+                    if let Some(target) = targets.next() {
+                        let unfolded_len = sizes.group_taps() * sizes.pixels();
+                        for (channels, unfolded) in unfolded.chunks_mut(unfolded_len).enumerate() {
+                            multiply(
+                                sizes.group_kernel(kernel, channels).transposed(),
+                                sizes.group_output(gradient, channels),
+                                unfolded,
+                                Output::Overwrite,
+                            );
+                        }
                         sizes.fold(unfolded, target);
                     }
                 }
@@ -394,19 +448,21 @@ mod tests {
                 for row in 0..sizes.out.0 {
                     for column in 0..sizes.out.1 {
                         let mut sum = bias;
-                        for channel in 0..sizes.channels {
+                        let in_group = sizes.channels / sizes.geometry.groups;
+                        let first = filter / sizes.group_filters() * in_group;
+                        for channel in 0..in_group {
                             for i in 0..sizes.kernel.0 {
                                 for j in 0..sizes.kernel.1 {
-                                    let y = (row * sizes.geometry.stride.0 + i) as isize
+                                    let y = (row * sizes.geometry.stride.0 + i * sizes.geometry.dilation.0) as isize
                                         - sizes.geometry.padding.0 as isize;
-                                    let x = (column * sizes.geometry.stride.1 + j) as isize
+                                    let x = (column * sizes.geometry.stride.1 + j * sizes.geometry.dilation.1) as isize
                                         - sizes.geometry.padding.1 as isize;
                                     if (0..sizes.rows as isize).contains(&y) && (0..sizes.columns as isize).contains(&x)
                                     {
-                                        let at = ((image * sizes.channels + channel) * sizes.rows + y as usize)
+                                        let at = ((image * sizes.channels + first + channel) * sizes.rows + y as usize)
                                             * sizes.columns;
                                         let weight =
-                                            ((filter * sizes.channels + channel) * sizes.kernel.0 + i) * sizes.kernel.1;
+                                            ((filter * in_group + channel) * sizes.kernel.0 + i) * sizes.kernel.1;
                                         sum += input[at + x as usize] * kernel[weight + j];
                                     }
                                 }
@@ -420,55 +476,47 @@ mod tests {
         out
     }
 
-    const CASES: [([usize; 4], [usize; 4], Geometry); 6] = [
+    const fn strided(stride: (usize, usize), padding: (usize, usize)) -> Geometry {
+        Geometry {
+            stride,
+            padding,
+            dilation: (1, 1),
+            groups: 1,
+        }
+    }
+
+    const CASES: [([usize; 4], [usize; 4], Geometry); 9] = [
         (
-            [2, 3, 5, 7],
-            [4, 3, 3, 3],
+            [2, 2, 6, 8],
+            [3, 2, 3, 2],
             Geometry {
-                stride: (1, 1),
-                padding: (1, 1),
+                dilation: (2, 3),
+                ..strided((1, 2), (2, 1))
             },
         ),
         (
-            [5, 1, 4, 6],
-            [2, 1, 3, 3],
+            [2, 4, 4, 5],
+            [6, 2, 3, 3],
             Geometry {
-                stride: (1, 1),
-                padding: (1, 1),
+                groups: 2,
+                ..strided((1, 1), (1, 1))
             },
         ),
         (
-            [1, 2, 6, 5],
-            [3, 2, 2, 3],
+            [5, 3, 4, 5],
+            [3, 1, 2, 3],
             Geometry {
-                stride: (2, 1),
-                padding: (0, 2),
+                dilation: (1, 2),
+                groups: 3,
+                ..strided((2, 1), (1, 2))
             },
         ),
-        (
-            [9, 2, 1, 8],
-            [2, 2, 1, 5],
-            Geometry {
-                stride: (1, 3),
-                padding: (0, 1),
-            },
-        ),
-        (
-            [1, 1, 1, 1],
-            [1, 1, 3, 3],
-            Geometry {
-                stride: (1, 1),
-                padding: (1, 1),
-            },
-        ),
-        (
-            [1, 2, 3, 2],
-            [1, 2, 3, 5],
-            Geometry {
-                stride: (2, 2),
-                padding: (1, 4),
-            },
-        ),
+        ([2, 3, 5, 7], [4, 3, 3, 3], strided((1, 1), (1, 1))),
+        ([5, 1, 4, 6], [2, 1, 3, 3], strided((1, 1), (1, 1))),
+        ([1, 2, 6, 5], [3, 2, 2, 3], strided((2, 1), (0, 2))),
+        ([9, 2, 1, 8], [2, 2, 1, 5], strided((1, 3), (0, 1))),
+        ([1, 1, 1, 1], [1, 1, 3, 3], strided((1, 1), (1, 1))),
+        ([1, 2, 3, 2], [1, 2, 3, 5], strided((2, 2), (1, 4))),
     ];
 
     #[test]
@@ -509,10 +557,7 @@ mod tests {
     #[test]
     fn the_number_of_threads_changes_no_bit() {
         let shapes = ([11, 3, 13, 17], [5, 3, 3, 3]);
-        let geometry = Geometry {
-            stride: (1, 1),
-            padding: (1, 1),
-        };
+        let geometry = strided((1, 1), (1, 1));
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
@@ -544,10 +589,7 @@ mod tests {
 
     #[test]
     fn a_kernel_larger_than_the_input_is_an_error() {
-        let geometry = Geometry {
-            stride: (1, 1),
-            padding: (0, 0),
-        };
+        let geometry = strided((1, 1), (0, 0));
         assert!(
             conv2d(
                 &random(&[1, 1, 2, 2], 1),

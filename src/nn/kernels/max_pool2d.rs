@@ -1,34 +1,25 @@
-//! Max pooling without padding, as PyTorch's `MaxPool2d`: incomplete windows at the edge are dropped, of equal values the
-//! first wins, NaN wins over everything. Candle's own gradient is scaled by the window's size and misaligned where the size
+//! Max pooling, as PyTorch's `MaxPool2d` and `AdaptiveMaxPool2d`: of equal values the first wins, NaN wins over everything. Candle's own gradient is scaled by the window's size and misaligned where the size
 //! does not divide.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use super::cells::Cells;
 use super::element::{Element, for_dtype, slice, with_slice};
 
-/// `[batch, channels, rows, columns]` → `[batch, channels, (rows − window) / stride + 1, …]`.
-pub fn max_pool2d(input: &Tensor, window: (usize, usize), stride: (usize, usize)) -> Result<Tensor> {
+/// `[batch, channels, rows, columns]` → `[batch, channels, rows of cells, columns of cells]`.
+pub fn max_pool2d(input: &Tensor, cells: Cells) -> Result<Tensor> {
     input.contiguous()?.apply_op1(MaxPool2d {
-        window,
-        stride,
+        cells,
         winners: Mutex::new(Vec::new()),
     })
 }
 
-/// Rows and columns of the output; `None` where the window is larger than the input.
-pub fn output(input: (usize, usize), window: (usize, usize), stride: (usize, usize)) -> Option<(usize, usize)> {
-    Some((
-        input.0.checked_sub(window.0)? / stride.0.max(1) + 1,
-        input.1.checked_sub(window.1)? / stride.1.max(1) + 1,
-    ))
-}
-
 struct MaxPool2d {
-    window: (usize, usize),
-    stride: (usize, usize),
+    cells: Cells,
     /// For every output the index of its input within the plane, kept for the backward pass.
     winners: Mutex<Vec<u32>>,
 }
@@ -46,7 +37,8 @@ impl MaxPool2d {
             .for_each(|((values, winners), input)| {
                 for row in 0..out.0 {
                     for column in 0..out.1 {
-                        let (value, winner) = self.largest(input, plane.1, row * self.stride.0, column * self.stride.1);
+                        let rows = self.cells.rows(row, plane.0);
+                        let (value, winner) = largest(input, plane.1, rows, self.cells.columns(column, plane.1));
                         values[row * out.1 + column] = value;
                         winners[row * out.1 + column] = winner;
                     }
@@ -54,22 +46,23 @@ impl MaxPool2d {
             });
         (values, winners)
     }
+}
 
-    fn largest<T: Element>(&self, plane: &[T], width: usize, top: usize, left: usize) -> (T, u32) {
-        let mut winner = top * width + left;
-        let mut value = plane[winner];
-        for row in top..top + self.window.0 {
-            for column in left..left + self.window.1 {
-                let candidate = plane[row * width + column];
-                #[allow(clippy::eq_op)] // NaN is the value that differs from itself
-                if candidate > value || (candidate != candidate && value == value) {
-                    winner = row * width + column;
-                    value = candidate;
-                }
+/// The first largest value of a cell, and where it is.
+fn largest<T: Element>(plane: &[T], width: usize, rows: Range<usize>, columns: Range<usize>) -> (T, u32) {
+    let mut winner = rows.start * width + columns.start;
+    let mut value = plane[winner];
+    for row in rows {
+        for column in columns.clone() {
+            let candidate = plane[row * width + column];
+            #[allow(clippy::eq_op)] // NaN is the value that differs from itself
+            if candidate > value || (candidate != candidate && value == value) {
+                winner = row * width + column;
+                value = candidate;
             }
         }
-        (value, winner as u32)
     }
+    (value, winner as u32)
 }
 
 fn backward<T: Element>(gradient: &[T], winners: &[u32], plane: usize, out_plane: usize) -> Vec<T> {
@@ -97,11 +90,8 @@ impl CustomOp1 for MaxPool2d {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (batch, channels, rows, columns) = layout.shape().dims4()?;
-        let Some(out) = output((rows, columns), self.window, self.stride) else {
-            candle_core::bail!(
-                "max_pool2d: a window of {:?} is larger than the input {rows} × {columns}",
-                self.window
-            )
+        let Some(out) = self.cells.count((rows, columns)) else {
+            candle_core::bail!("max_pool2d: {rows} × {columns} cannot be divided into {:?}", self.cells)
         };
         if u32::try_from(rows * columns).is_err() {
             candle_core::bail!("max_pool2d: planes of {rows} × {columns} are too large")
@@ -137,26 +127,34 @@ impl CustomOp1 for MaxPool2d {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cells::Windows;
     use super::super::gradient_check::{check_gradients, random};
     use super::*;
     use candle_core::{Device, Var};
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        for (shape, window, stride) in [
-            ([2, 3, 4, 6], (2, 2), (2, 2)),
-            ([1, 2, 5, 7], (2, 2), (2, 2)),
-            ([1, 1, 6, 6], (3, 2), (1, 2)),
-            ([2, 1, 1, 9], (1, 4), (1, 4)),
+        for (shape, size, stride, padding) in [
+            ([2, 3, 4, 6], (2, 2), (2, 2), (0, 0)),
+            ([1, 2, 5, 7], (2, 2), (2, 2), (0, 0)),
+            ([1, 1, 6, 6], (3, 2), (1, 2), (0, 0)),
+            ([2, 1, 1, 9], (1, 4), (1, 4), (0, 0)),
+            ([2, 1, 5, 6], (3, 3), (2, 1), (1, 1)),
         ] {
-            check_gradients(&[random(&shape, 5)], |inputs| max_pool2d(&inputs[0], window, stride));
+            let cells = Cells::Windows(Windows { size, stride, padding });
+            check_gradients(&[random(&shape, 5)], |inputs| max_pool2d(&inputs[0], cells));
+        }
+        for (rows, columns) in [(1, 1), (2, 3), (7, 4)] {
+            check_gradients(&[random(&[2, 2, 5, 7], 5)], |inputs| {
+                max_pool2d(&inputs[0], Cells::Grid(rows, columns))
+            });
         }
     }
 
     #[test]
     fn the_first_of_equal_values_gets_the_gradient_and_nan_wins() {
         let input = Var::new(&[[[[1.0f32, 1.0], [1.0, 0.0]]]], &Device::Cpu).unwrap();
-        let out = max_pool2d(&input, (2, 2), (2, 2)).unwrap();
+        let out = max_pool2d(&input, Cells::Windows(Windows::tiling((2, 2)))).unwrap();
         let gradient = out.sum_all().unwrap().backward().unwrap();
         let gradient = gradient
             .get(&input)
@@ -167,7 +165,7 @@ mod tests {
             .unwrap();
         assert_eq!(gradient, [1.0, 0.0, 0.0, 0.0]);
         let input = Tensor::new(&[[[[1.0f32, f32::NAN], [5.0, 0.0]]]], &Device::Cpu).unwrap();
-        let out = max_pool2d(&input, (2, 2), (2, 2))
+        let out = max_pool2d(&input, Cells::Windows(Windows::tiling((2, 2))))
             .unwrap()
             .flatten_all()
             .unwrap()

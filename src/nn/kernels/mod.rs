@@ -1,7 +1,7 @@
 //! The operators of the networks, each with a backward of its own.
 //!
 //! Candle's stock operators are not used where they are wrong (the gradient of max pooling is scaled, that of ReLU is 1 at
-//! 0, adaptive pooling is missing) or too slow to train with (convolution). Each operator here is a Candle custom operator,
+//! 0, layer norm has none, adaptive pooling is missing) or too slow to train with (convolution, batch norm, a recurrence). Each operator here is a Candle custom operator,
 //! so that everything above stays plain Candle and automatic differentiation goes on working.
 //!
 //! Two promises hold for all of them:
@@ -13,19 +13,25 @@
 //!
 //! This folder is the only one with `unsafe` code: the calls into `gemm`.
 
-pub mod adaptive_avg_pool2d;
+pub mod activation;
+pub mod avg_pool2d;
 pub mod batch_norm;
+pub mod cells;
 pub mod conv2d;
 mod element;
+pub mod gru;
+pub mod layer_norm;
 mod matmul;
 pub mod max_pool2d;
-pub mod relu;
 
 #[cfg(test)]
 pub(crate) mod gradient_check;
 
-pub use adaptive_avg_pool2d::adaptive_avg_pool2d;
+pub use activation::{Function, activation};
+pub use avg_pool2d::avg_pool2d;
 pub use batch_norm::{BatchStatistics, batch_norm};
+pub use cells::{Cells, Windows};
 pub use conv2d::{Geometry, conv2d};
+pub use gru::{Direction, gru};
+pub use layer_norm::layer_norm;
 pub use max_pool2d::max_pool2d;
-pub use relu::relu;

@@ -1,0 +1,105 @@
+//! The tables `[loss]`, `[optimizer]`, `[schedule]`, `[augment]` and `[train]` of an experiment file.
+
+pub mod augment;
+pub mod loss;
+pub mod optimizer;
+pub mod schedule;
+
+pub use augment::AugmentSpec;
+pub use loss::{ClassWeights, LossSpec, Weighting};
+pub use optimizer::{AdamSpec, DecayOn, OptimizerSpec, RmspropSpec, SgdSpec};
+pub use schedule::{Pace, ScheduleSpec, Warmup};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainSpec {
+    /// The most epochs.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub epochs: usize,
+    #[schemars(range(min = 1, max = 65536))]
+    pub batch_size: usize,
+    /// Batches whose gradients make one update: the gradient is that of the mean over all of their examples.
+    #[schemars(range(min = 1, max = 65536))]
+    pub accumulate: usize,
+    /// Gradients longer than this (their norm over all parameters) are scaled down to it, after `clip_value`.
+    #[schemars(range(min = 1e-9))]
+    pub clip_norm: Option<f64>,
+    /// Every number of a gradient is kept within ± this.
+    #[schemars(range(min = 1e-9))]
+    pub clip_value: Option<f64>,
+    pub device: DeviceSpec,
+    pub early_stopping: EarlyStoppingSpec,
+}
+
+impl Default for TrainSpec {
+    fn default() -> Self {
+        Self {
+            epochs: 30,
+            batch_size: 32,
+            accumulate: 1,
+            clip_norm: None,
+            clip_value: None,
+            device: DeviceSpec::default(),
+            early_stopping: EarlyStoppingSpec::default(),
+        }
+    }
+}
+
+/// Where the network runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceSpec {
+    /// The fastest that this build and this machine offer.
+    #[default]
+    Auto,
+    Cpu,
+}
+
+/// When training stops before its last epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EarlyStoppingSpec {
+    /// The value that decides which epoch is best: `val/loss`, or a metric of the validation split such as `val/mae`
+    /// or `val/uar`.
+    pub monitor: Monitor,
+    /// Epochs without improvement until it stops.
+    #[schemars(range(min = 1))]
+    pub patience: usize,
+    /// What counts as improvement.
+    #[schemars(range(min = 0.0))]
+    pub min_delta: f64,
+}
+
+impl Default for EarlyStoppingSpec {
+    fn default() -> Self {
+        Self {
+            monitor: Monitor::default(),
+            patience: 8,
+            min_delta: 0.0,
+        }
+    }
+}
+
+/// A value of the validation split that is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Monitor {
+    #[default]
+    #[serde(rename = "val/loss")]
+    Loss,
+    #[serde(rename = "val/mse")]
+    Mse,
+    #[serde(rename = "val/mae")]
+    Mae,
+    #[serde(rename = "val/ccc")]
+    Ccc,
+    #[serde(rename = "val/accuracy")]
+    Accuracy,
+    #[serde(rename = "val/uar")]
+    Uar,
+    #[serde(rename = "val/macro-f1")]
+    MacroF1,
+}
