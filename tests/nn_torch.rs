@@ -3,8 +3,13 @@
 
 mod torch_support;
 
+use affect::evaluate::Problem;
 use affect::nn::spec::{LayerSpec, LinearSpec};
 use affect::nn::{Mode, Network, NetworkPreset, NetworkSpec, Plan};
+use affect::train::gradients::Gradients;
+use affect::train::loss::Loss;
+use affect::train::optimizer::Optimizer;
+use affect::train::{Labels, LossSpec, OptimizerSpec};
 use candle_core::{DType, Device, Tensor, Var};
 use serde::Deserialize;
 use torch_support::{Comparison, noise_tensor, values};
@@ -65,7 +70,7 @@ fn compare(comparison: &mut Comparison, kind: &str, case: &str, got: &Tensor, wa
     comparison.compare("norm of the tensor", &shown, &[norm], &[want.norm]);
 }
 
-fn set_parameters(network: &Network, results: &Results) {
+fn set_parameters(network: &Network, zeros: &[usize], gains: &[usize]) {
     for (index, (_, parameter)) in network.parameters().iter().enumerate() {
         let shape = parameter.dims();
         let fan = if shape.len() > 1 {
@@ -74,9 +79,9 @@ fn set_parameters(network: &Network, results: &Results) {
             4
         };
         let seed = 100 + index as u64;
-        let tensor = if results.zeros.contains(&index) {
+        let tensor = if zeros.contains(&index) {
             Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap()
-        } else if results.gains.contains(&index) {
+        } else if gains.contains(&index) {
             (noise_tensor(shape, seed, 0.25) + 1.0).unwrap()
         } else {
             noise_tensor(shape, seed, 1.0 / (fan as f64).sqrt())
@@ -90,7 +95,7 @@ fn check(comparison: &mut Comparison, case: &str, spec: &NetworkSpec, shape: &[u
     let plan = Plan::new(spec, shape, outputs).unwrap_or_else(|error| panic!("{case}: {error}"));
     let network = Network::new(spec, &plan, 1, &Device::Cpu).unwrap();
     assert_eq!(network.parameters().len(), results.gradients.len(), "{case}");
-    set_parameters(&network, results);
+    set_parameters(&network, &results.zeros, &results.gains);
     let batch: Vec<usize> = std::iter::once(results.batch).chain(shape.iter().copied()).collect();
     let input = Var::from_tensor(&noise_tensor(&batch, 1, 2.0)).unwrap();
     let out = network.forward(&input, Mode::Train { seed: 1, step: 1 }).unwrap();
@@ -171,6 +176,61 @@ fn presets() {
         assert_eq!(case.results.output.shape[1], case.outputs);
         let spec = without_dropout(preset.network());
         check(&mut comparison, &case.preset, &spec, &case.shape, &case.results);
+    }
+    comparison.finish();
+}
+
+#[derive(Deserialize)]
+struct TrainingCase {
+    optimizer: String,
+    preset: String,
+    shape: Vec<usize>,
+    gains: Vec<usize>,
+    losses: Vec<f64>,
+    float32: f64,
+    parameters: Vec<Sample>,
+}
+
+/// Network, loss and optimiser together: ten updates on one batch.
+#[test]
+fn ten_updates_of_whole_networks() {
+    let golden: Golden<TrainingCase> = serde_json::from_str(include_str!("golden/nn/training.json")).unwrap();
+    let mut comparison = Comparison::default();
+    for case in golden.cases {
+        let spec = without_dropout(NetworkPreset::named(&case.preset).unwrap().network());
+        let plan = Plan::new(&spec, &case.shape, 2).unwrap();
+        let network = Network::new(&spec, &plan, 1, &Device::Cpu).unwrap();
+        set_parameters(&network, &[], &case.gains);
+        let problem = Problem::Regression {
+            targets: vec!["a".into(), "b".into()],
+        };
+        let loss: LossSpec = toml::from_str("kind = \"mse\"").unwrap();
+        let loss = Loss::new(&loss, &problem, &Labels::Values(Vec::new()), &[]).unwrap();
+        let optimizer: OptimizerSpec = toml::from_str(match case.optimizer.as_str() {
+            "adamw" => "kind = \"adamw\"\nlearning_rate = 1e-3\nweight_decay = 0.01\nepsilon = 1e-4",
+            _ => "kind = \"sgd\"\nlearning_rate = 1e-2\nmomentum = 0.9",
+        })
+        .unwrap();
+        let mut optimizer = Optimizer::new(&optimizer, network.parameters()).unwrap();
+        let batch: Vec<usize> = std::iter::once(8).chain(case.shape.iter().copied()).collect();
+        let (input, target) = (noise_tensor(&batch, 1, 2.0), noise_tensor(&[8, 2], 2, 1.0));
+        let mut losses = Vec::new();
+        for step in 0..10 {
+            let out = network.forward(&input, Mode::Train { seed: 1, step }).unwrap();
+            let mean = loss.total(&out, &target, None).unwrap().mean().unwrap();
+            losses.extend(values(&mean));
+            let gradients = Gradients::take(&mut mean.backward().unwrap(), network.parameters());
+            optimizer.step(&gradients).unwrap();
+        }
+        let name = format!(
+            "{}, {} (PyTorch's float32: {:.1e})",
+            case.preset, case.optimizer, case.float32
+        );
+        comparison.compare("loss", &name, &losses, &case.losses);
+        for ((name, parameter), want) in network.parameters().iter().zip(&case.parameters) {
+            let case = format!("{name} of {}, {}", case.preset, case.optimizer);
+            compare(&mut comparison, "parameter", &case, parameter, want);
+        }
     }
     comparison.finish();
 }

@@ -2,7 +2,7 @@
 
     python scripts/reference/torch_nn.py
 
-writes tests/golden/nn/layers.json, presets.json and initial.json. Made with torch 2.15.0 (one thread).
+writes tests/golden/nn/layers.json, presets.json, training.json and initial.json. Made with torch 2.15.0 (one thread).
 
 Inputs and parameters are drawn by `noise`, which the test has too, so the files hold results only: of tensors of more than
 `FULL` numbers every n-th one and the norm. The objective is Σ output · noise. Values are those of float64; `float32` says how far
@@ -246,8 +246,8 @@ def presets():
     yield "crnn", [1, 64, 60], 2, crnn(64)
 
 
-def run(module, shape, batch):
-    """Parameters are noise of ±1/√fan-in, seeds 100 and up; gains of norms are 1 + noise / 4."""
+def special(module):
+    """Parameters that are 0, and gains of norms."""
     zeros = set()
     for part in module.modules():
         if getattr(part, "all_zero", False):
@@ -257,6 +257,11 @@ def run(module, shape, batch):
         for part in module.modules()
         if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm))
     }
+    return zeros, norms
+
+
+def fill(module, zeros, norms):
+    """Parameters are noise of ±1/√fan-in, seeds 100 and up; gains of norms are 1 + noise / 4."""
     with torch.no_grad():
         for index, parameter in enumerate(module.parameters()):
             fan = max(1, parameter[0].numel()) if parameter.dim() > 1 else 4
@@ -264,6 +269,11 @@ def run(module, shape, batch):
             if id(parameter) in norms:
                 values = 1 + torch.tensor(noise(tuple(parameter.shape), 100 + index, 0.25))
             parameter.copy_(torch.zeros_like(values) if id(parameter) in zeros else values)
+
+
+def run(module, shape, batch):
+    zeros, norms = special(module)
+    fill(module, zeros, norms)
 
     def results(module, dtype):
         module = copy.deepcopy(module).to(dtype)
@@ -347,3 +357,49 @@ def initial():
 
 
 write("initial", initial())
+
+
+def train(preset, shape, module, make):
+    """Ten updates on one batch of 8, mean squared error against noise."""
+    zeros, norms = special(module)
+    fill(module, zeros, norms)
+    gains = [index for index, parameter in enumerate(module.parameters()) if id(parameter) in norms]
+    losses, ends = {}, {}
+    for dtype in [torch.float64, torch.float32]:
+        model = copy.deepcopy(module).to(dtype).train()
+        optimizer = make(model.parameters())
+        x = torch.tensor(noise((8, *shape), 1, 2.0), dtype=dtype)
+        y = torch.tensor(noise((8, 2), 2), dtype=dtype)
+        losses[dtype] = []
+        for _ in range(10):
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses[dtype].append(loss.item())
+        ends[dtype] = list(model.parameters())
+    exact, single = losses[torch.float64], losses[torch.float32]
+    return {
+        "preset": preset,
+        "shape": shape,
+        "gains": gains,
+        "losses": exact,
+        "float32": max(abs(a - b) / max(exact) for a, b in zip(exact, single)),
+        "parameters": [sample(a, b) for a, b in zip(ends[torch.float64], ends[torch.float32])],
+    }
+
+
+ADAMW = ("adamw", lambda p: torch.optim.AdamW(p, lr=1e-3, weight_decay=0.01, eps=1e-4))
+SGD = ("sgd", lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.9))
+write(
+    "training",
+    [
+        {"optimizer": name, **train(preset, shape, module, make)}
+        for name, make in [ADAMW, SGD]
+        for preset, shape, module in [
+            ("deam-cnn", [1, 32, 40], blocks([16, 32], False, 2)),
+            ("music2emotion", [1, 32, 40], blocks([16, 32, 64], True, 2)),
+            ("crnn", [1, 16, 30], crnn(16)),
+        ]
+    ],
+)
