@@ -103,6 +103,7 @@ const COMMANDS: [(&str, &[&str]); 9] = [
             "--color",
         ],
     ),
+    ("resume", &["<RUN>", "--threads", "--cache", "--runs", "--json"]),
     (
         "check",
         &[

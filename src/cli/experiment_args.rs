@@ -47,10 +47,15 @@ impl SettingsArgs {
 
     /// Sets the size of the thread pool that all work shares. Once per process, before any work.
     pub fn start_threads(&self) -> Result<(), Failure> {
-        let threads = self.threads.map_or(0, usize::from);
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .map_err(|error| Failure::request(format!("cannot start {threads} threads: {error}"), None))
+        start_threads(self.threads)
     }
+}
+
+/// As [`SettingsArgs::start_threads`].
+pub fn start_threads(threads: Option<u16>) -> Result<(), Failure> {
+    let threads = threads.map_or(0, usize::from);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|error| Failure::request(format!("cannot start {threads} threads: {error}"), None))
 }

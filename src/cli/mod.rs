@@ -18,6 +18,7 @@ mod output;
 mod pipeline;
 mod progress;
 mod recording;
+mod resume;
 mod run;
 mod schema;
 mod show;
@@ -43,6 +44,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Resume(resume::Args),
     Check(check::Args),
     Features(features::Args),
     Datasets(datasets::Args),
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
     cli.color.apply();
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Resume(args) => resume::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Datasets(args) => datasets::run(&args),

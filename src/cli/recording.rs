@@ -87,6 +87,7 @@ impl Observer for Watch<'_> {
     fn epoch(&mut self, summary: &EpochSummary) {
         let rows = metric_rows(summary);
         self.recorder.metrics(rows.clone());
+        self.recorder.settle();
         self.rows.extend(rows);
         let before = self.learning_rate.replace(summary.learning_rate);
         if before.is_some_and(|before| before != summary.learning_rate) {

@@ -16,8 +16,11 @@ use crate::features::FeatureSet;
 use crate::files;
 use crate::nn::Network;
 use crate::report::table::Comparison;
-use crate::track::{BaselineRow, Circumstances, Database, Provenance, Recorder, ResultRow, RunDir, RunHeader, Status};
-use crate::train::device;
+use crate::track::{
+    BaselineRow, Circumstances, Database, MetricRow, Provenance, Recorder, ResultRow, RunDir, RunHeader, Status,
+};
+use crate::train::checkpoint::State;
+use crate::train::{Begin, device};
 
 /// Run experiments: features, baselines, training, test, plots.
 ///
@@ -38,7 +41,7 @@ pub struct Args {
 
 /// What a finished run came to, for `--json`.
 #[derive(Debug, Serialize)]
-struct Summary {
+pub(super) struct Summary {
     run: String,
     folder: String,
     status: Status,
@@ -54,6 +57,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     args.settings.start_threads()?;
     recording::listen_for_interrupts();
     check_several(args, &resolved)?;
+    let place = Place {
+        runs: &args.runs.runs,
+        cache: &args.settings.cache.cache,
+        json: args.json,
+    };
     let mut summaries = Vec::new();
     let mut failed = None;
     for resolved in &resolved {
@@ -63,7 +71,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 message: format!("interrupted before {name} began"),
             });
         }
-        match one(args, resolved) {
+        match one(&place, resolved, None) {
             Ok(summary) => summaries.push(summary),
             Err(interrupted @ Failure::Interrupted { .. }) => return Err(interrupted),
             // The others go on: a night's work should not end with the first run that diverges.
@@ -92,18 +100,39 @@ fn check_several(args: &Args, resolved: &[Resolved]) -> Result<(), Failure> {
     .map(drop)
 }
 
-fn one(args: &Args, resolved: &Resolved) -> Result<Summary, Failure> {
+/// Where a run finds and leaves things.
+pub(super) struct Place<'a> {
+    pub runs: &'a Path,
+    pub cache: &'a Path,
+    /// Whether the results are printed as JSON, by the caller.
+    pub json: bool,
+}
+
+/// A run that was interrupted.
+pub(super) struct Before {
+    pub dir: RunDir,
+    /// Where training stood; `None` before the end of its first epoch.
+    pub state: Option<State>,
+    /// What was recorded up to there.
+    pub metrics: Vec<MetricRow>,
+    /// What the data and the features were then.
+    pub data_fingerprint: String,
+    pub parent_id: Option<String>,
+}
+
+/// Carries out an experiment: all of it, or what is left of an interrupted run.
+pub(super) fn one(place: &Place, resolved: &Resolved, before: Option<Before>) -> Result<Summary, Failure> {
     let started = Instant::now();
     let experiment = &resolved.experiment;
     let about = &experiment.experiment;
-    let cache = &args.settings.cache.cache;
+    let cache = place.cache;
     let title = match about.description.as_str() {
         "" => about.name.clone(),
         description => format!("{}: {description}", about.name),
     };
     output::item("experiment", &title);
     // A folder that cannot be written is found before any work.
-    Database::open(&args.runs.runs)?;
+    Database::open(place.runs)?;
     let device = device::open(experiment.train.device)?;
     let prepared = pipeline::prepare_and_decode(resolved, cache)?;
     let mut features = pipeline::extract_features(resolved, &prepared.manifest, &prepared.splits, cache)?;
@@ -116,18 +145,37 @@ fn one(args: &Args, resolved: &Resolved) -> Result<Summary, Failure> {
     let flops = output::flops(prepared.plan.flops());
     output::item("network", &format!("{parameters}, {flops} per example"));
 
-    let dir = RunDir::create(&args.runs.runs, &about.name)?;
+    let data_fingerprint = data_fingerprint(&prepared, &features);
+    if let Some(before) = &before
+        && before.data_fingerprint != data_fingerprint
+    {
+        return Err(Failure::request(
+            format!(
+                "the data of run {} has changed since it was interrupted",
+                before.dir.id()
+            ),
+            "bring the old files back, or begin a new run with `affect run`".to_owned(),
+        ));
+    }
+    let dir = match &before {
+        Some(before) => before.dir.clone(),
+        None => RunDir::create(place.runs, &about.name)?,
+    };
+    // A run that never began leaves no folder; that it stays behind is not what the user must read.
+    let clear = || {
+        if before.is_none() {
+            let _ = files::remove_folder(dir.path());
+        }
+    };
     let split = split::write(&prepared.manifest, &prepared.splits);
-    files::write_whole(&dir.file("split.csv"), &split).inspect_err(|_| {
-        let _ = files::remove_folder(dir.path());
-    })?;
+    files::write_whole(&dir.file("split.csv"), &split).inspect_err(|_| clear())?;
     let provenance = Provenance::collect(Circumstances {
         folder: Path::new("."),
         command_line: std::env::args().collect(),
         seed: about.seed,
         device: device::name(&device).into(),
         threads: rayon::current_num_threads(),
-        data_fingerprint: data_fingerprint(&prepared, &features),
+        data_fingerprint,
         feature_key: features.key().into(),
     });
     let config_toml = config::to_toml(experiment);
@@ -135,13 +183,25 @@ fn one(args: &Args, resolved: &Resolved) -> Result<Summary, Failure> {
         config_hash: blake3::hash(config_toml.as_bytes()).to_hex().to_string(),
         config_toml,
         tags: about.tags.clone(),
-        parent_id: None,
+        parent_id: before.as_ref().and_then(|before| before.parent_id.clone()),
         provenance,
     };
-    let recorder = Recorder::start(dir.clone(), &args.runs.runs, header.clone()).inspect_err(|_| {
-        // A run that never began leaves no folder; that it stays behind is not what the user must read.
-        let _ = files::remove_folder(dir.path());
-    })?;
+    let recorder = match &before {
+        None => Recorder::start(dir.clone(), place.runs, header.clone()),
+        Some(before) => {
+            let step = before.state.as_ref().map_or(0, |state| state.updates);
+            Recorder::resume(dir.clone(), place.runs, header.clone(), step)
+        }
+    }
+    .inspect_err(|_| clear())?;
+    let begin = match before.as_ref().and_then(|before| before.state.as_ref()) {
+        Some(state) => {
+            let epochs = output::count(state.epoch as usize, "epoch");
+            output::item("resuming", &format!("{} after {epochs}", dir.id()));
+            Begin::AfterLast
+        }
+        None => Begin::Fresh,
+    };
     let work = Work {
         experiment,
         prepared: &prepared,
@@ -153,6 +213,8 @@ fn one(args: &Args, resolved: &Resolved) -> Result<Summary, Failure> {
         recorder: &recorder,
         header: &header,
         started,
+        begin,
+        metrics: before.map_or_else(Vec::new, |before| before.metrics),
     };
     let done = {
         let _graceful = recording::Graceful::begin();
@@ -164,7 +226,7 @@ fn one(args: &Args, resolved: &Resolved) -> Result<Summary, Failure> {
                 .finish(done.status, None)
                 .map_err(|error| Failure::from(error).in_mid_run())?;
             finished.complaints.iter().for_each(|text| output::warning(text));
-            conclude(args, &dir, done, started)
+            conclude(place, &dir, done, started)
         }
         Err(failure) => {
             let failure = failure.in_mid_run();
@@ -205,9 +267,9 @@ const HEADLINE: [&str; 10] = [
 ];
 
 /// The table that ends a run, and what to type next.
-fn conclude(args: &Args, dir: &RunDir, done: Done, started: Instant) -> Result<Summary, Failure> {
+fn conclude(place: &Place, dir: &RunDir, done: Done, started: Instant) -> Result<Summary, Failure> {
     let seconds = started.elapsed().as_secs_f64();
-    if !args.json {
+    if !place.json {
         let comparison = Comparison::of_reported_split(&done.results, &done.baselines).only(&HEADLINE);
         let text = format!(
             "{}\nrun {} ({}, {})\nnext: open {} or type `tensorboard --logdir {}`",
@@ -216,7 +278,7 @@ fn conclude(args: &Args, dir: &RunDir, done: Done, started: Instant) -> Result<S
             done.status.name(),
             output::seconds(seconds),
             dir.file("report.html").display(),
-            args.runs.runs.display()
+            place.runs.display()
         );
         match output::result(&text) {
             // The run is recorded; what follows it need not wait for a reader.

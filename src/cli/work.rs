@@ -17,7 +17,7 @@ use crate::report::{self, RunReport};
 use crate::track::{
     BaselineRow, MetricRow, Outcome, PredictionRow, Predictions, Recorder, ResultRow, RunDir, RunHeader, Status,
 };
-use crate::train::{Agreement, Data, Fitted, Labels, Settings, Stop, fit, predict};
+use crate::train::{Agreement, Begin, Data, Fitted, Labels, Settings, Stop, fit, predict};
 
 /// A run that has begun.
 pub struct Work<'a> {
@@ -31,6 +31,9 @@ pub struct Work<'a> {
     pub recorder: &'a Recorder,
     pub header: &'a RunHeader,
     pub started: Instant,
+    pub begin: Begin,
+    /// What was recorded before an interruption.
+    pub metrics: Vec<MetricRow>,
 }
 
 /// What it came to.
@@ -106,11 +109,14 @@ impl Work<'_> {
             Stop::EarlyStopping => Status::StoppedEarly,
             Stop::Interrupted => {
                 let message = match fitted.epochs {
-                    0 => "interrupted before the first epoch was done; there is no checkpoint".into(),
+                    0 => format!(
+                        "interrupted before the first epoch was done; `affect resume {}` begins it again",
+                        self.dir.id()
+                    ),
                     epochs => format!(
-                        "interrupted after {}; the checkpoints are in {}",
+                        "interrupted after {}; `affect resume {}` goes on",
                         output::count(epochs as usize, "epoch"),
-                        self.dir.file("checkpoints").display()
+                        self.dir.id()
                     ),
                 };
                 return Err(Failure::Interrupted { message });
@@ -282,6 +288,7 @@ impl Work<'_> {
             train: &self.experiment.train,
             seed: self.experiment.experiment.seed,
             checkpoints: &checkpoints,
+            begin: self.begin,
         };
         let mut watch = Watch {
             recorder: self.recorder,
@@ -289,7 +296,7 @@ impl Work<'_> {
             started: Instant::now(),
             learning_rate: None,
             epochs: u32::try_from(self.experiment.train.epochs).unwrap_or(u32::MAX),
-            rows: Vec::new(),
+            rows: self.metrics.clone(),
         };
         let fitted = fit(
             self.network,

@@ -179,6 +179,14 @@ impl Recorder {
         }
     }
 
+    /// Waits until a killed process would leave everything that was recorded so far, a few seconds at most.
+    pub fn settle(&self) {
+        let (done, settled) = sync_channel(1);
+        self.send(Message::Settle(done));
+        // A disk that takes nothing must not stop training; what is lost is told at the end.
+        let _ = settled.recv_timeout(LONGEST_WAIT);
+    }
+
     /// Something that happened, for the log. `what` is a word or two: "epoch", "checkpoint".
     pub fn event(&self, what: &str, details: serde_json::Value) {
         self.send(Message::Line(Line::now(other(what, details))));

@@ -5,7 +5,7 @@
 //! meanwhile) the run's rows are made anew from the log. Nothing here stops a training run.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
@@ -37,6 +37,8 @@ const LAST_ATTEMPTS: Duration = Duration::from_secs(2);
 /// What the recorder sends.
 pub(super) enum Message {
     Line(Line),
+    /// Answered once the system has everything that came before.
+    Settle(SyncSender<()>),
     Image {
         line: Line,
         tag: String,
@@ -74,6 +76,11 @@ impl Writer {
             };
             match message {
                 Ok(Message::Line(line)) => self.take(line),
+                Ok(Message::Settle(done)) => {
+                    self.log.flush();
+                    // Whoever asked may have given up waiting.
+                    let _ = done.try_send(());
+                }
                 Ok(Message::Image {
                     line,
                     tag,

@@ -8,7 +8,7 @@
 //! new one `last`, and the old one is removed. After a crash at any point one of `last` and `last.old` is complete, and
 //! [`load`] finds it by its manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, Var};
@@ -80,31 +80,87 @@ pub fn save(
 
 /// Loads parameters and buffers into `network` from the newest sound checkpoint at `folder`.
 pub fn load(folder: &Path, network: &Network) -> Result<State, Error> {
-    let mut first_problem = None;
-    for candidate in [folder.to_path_buf(), sibling(folder, "old")] {
-        match load_from(&candidate, network) {
-            Ok(state) => return Ok(state),
-            Err(error) => first_problem = first_problem.or(Some(error)),
-        }
-    }
-    Err(first_problem.unwrap_or_else(|| bad(folder, "there is none")))
+    newest(folder, |candidate| {
+        let files = Files::open(candidate)?;
+        let state = files.state()?;
+        put_into(network, &files.checked(MODEL)?, candidate)?;
+        Ok(state)
+    })
 }
 
-fn load_from(folder: &Path, network: &Network) -> Result<State, Error> {
-    let read = |name: &str| std::fs::read(folder.join(name)).map_err(|error| bad(folder, format!("{name}: {error}")));
-    let manifest: BTreeMap<String, String> =
-        serde_json::from_slice(&read(MANIFEST)?).map_err(|error| bad(folder, format!("{MANIFEST}: {error}")))?;
-    let checked = |name: &str| {
-        let content = read(name)?;
-        match manifest.get(name) {
+/// Loads the newest sound checkpoint in `checkpoints` (`last`, else `best`), with what the optimiser remembers, by name.
+pub fn load_to_go_on(checkpoints: &Path, network: &Network) -> Result<(State, HashMap<String, Tensor>), Error> {
+    last_or_best(checkpoints, |candidate| {
+        let files = Files::open(candidate)?;
+        let state = files.state()?;
+        let memories = candle_core::safetensors::load_buffer(&files.checked(OPTIMIZER)?, network.device())?;
+        put_into(network, &files.checked(MODEL)?, candidate)?;
+        Ok((state, memories))
+    })
+}
+
+/// Where training stands by the checkpoint that [`load_to_go_on`] loads; `None` where there was never one.
+///
+/// # Errors
+/// [`Error::Checkpoint`] where there are checkpoints, but none is sound.
+pub fn state_to_go_on(checkpoints: &Path) -> Result<Option<State>, Error> {
+    let exists = |name| checkpoints.join(name).exists();
+    if !["last", "last.old", "best", "best.old"].into_iter().any(exists) {
+        return Ok(None);
+    }
+    last_or_best(checkpoints, |candidate| {
+        let files = Files::open(candidate)?;
+        files.checked(MODEL)?;
+        files.checked(OPTIMIZER)?;
+        files.state().map(Some)
+    })
+}
+
+/// What `read` makes of the checkpoint at `folder` or, where that is damaged, of the one before; the first problem otherwise.
+fn newest<T>(folder: &Path, read: impl Fn(&Path) -> Result<T, Error>) -> Result<T, Error> {
+    read(folder).or_else(|first| read(&sibling(folder, "old")).map_err(|_| first))
+}
+
+/// As [`newest`], of `last` or else of `best`: both hold all that training needs.
+fn last_or_best<T>(checkpoints: &Path, read: impl Fn(&Path) -> Result<T, Error>) -> Result<T, Error> {
+    newest(&checkpoints.join("last"), &read)
+        .or_else(|first| newest(&checkpoints.join("best"), &read).map_err(|_| first))
+}
+
+/// The files of a checkpoint, and what they must hash to.
+struct Files<'a> {
+    folder: &'a Path,
+    manifest: BTreeMap<String, String>,
+}
+
+impl<'a> Files<'a> {
+    fn open(folder: &'a Path) -> Result<Self, Error> {
+        let manifest = read(folder, MANIFEST)?;
+        let manifest =
+            serde_json::from_slice(&manifest).map_err(|error| bad(folder, format!("{MANIFEST}: {error}")))?;
+        Ok(Self { folder, manifest })
+    }
+
+    fn checked(&self, name: &str) -> Result<Vec<u8>, Error> {
+        let content = read(self.folder, name)?;
+        match self.manifest.get(name) {
             Some(hash) if *hash == blake3::hash(&content).to_hex().as_str() => Ok(content),
-            _ => Err(bad(folder, format!("{name} is damaged"))),
+            _ => Err(bad(self.folder, format!("{name} is damaged"))),
         }
-    };
-    let model = checked(MODEL)?;
-    let state: State =
-        serde_json::from_slice(&checked(STATE)?).map_err(|error| bad(folder, format!("{STATE}: {error}")))?;
-    let tensors = candle_core::safetensors::load_buffer(&model, network.device())?;
+    }
+
+    fn state(&self) -> Result<State, Error> {
+        serde_json::from_slice(&self.checked(STATE)?).map_err(|error| bad(self.folder, format!("{STATE}: {error}")))
+    }
+}
+
+fn read(folder: &Path, name: &str) -> Result<Vec<u8>, Error> {
+    std::fs::read(folder.join(name)).map_err(|error| bad(folder, format!("{name}: {error}")))
+}
+
+/// Nothing is changed where something is missing or does not fit.
+fn put_into(network: &Network, model: &[u8], folder: &Path) -> Result<(), Error> {
+    let tensors = candle_core::safetensors::load_buffer(model, network.device())?;
     let vars: Vec<&(String, Var)> = network.parameters().iter().chain(network.buffers()).collect();
     for (name, var) in &vars {
         match tensors.get(name) {
@@ -123,7 +179,7 @@ fn load_from(folder: &Path, network: &Network) -> Result<State, Error> {
             var.set(tensor)?;
         }
     }
-    Ok(state)
+    Ok(())
 }
 
 fn sibling(folder: &Path, suffix: &str) -> PathBuf {

@@ -10,6 +10,7 @@ use crate::evaluate::{Problem, TaskKind, higher_is_better};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EarlyStopping {
     pub best_epoch: Option<u32>,
+    #[serde(with = "super::exact")]
     pub best_value: Option<f64>,
     bad_epochs: usize,
 }
@@ -40,10 +41,15 @@ impl EarlyStopping {
             return Verdict::Best;
         }
         self.bad_epochs += 1;
-        match self.bad_epochs >= spec.patience {
+        match self.is_over(spec) {
             true => Verdict::Stop,
             false => Verdict::Worse,
         }
+    }
+
+    /// Whether the last epoch judged was not better for the last time.
+    pub fn is_over(&self, spec: &EarlyStoppingSpec) -> bool {
+        self.bad_epochs >= spec.patience.max(1)
     }
 }
 

@@ -24,13 +24,23 @@ pub struct Settings<'a> {
     pub seed: u64,
     /// The folder of the checkpoints `best` and `last`.
     pub checkpoints: &'a Path,
+    pub begin: Begin,
+}
+
+/// Where training sets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// With the network as it is.
+    Fresh,
+    /// After the epoch of the checkpoint `last`, as if there had been no interruption.
+    AfterLast,
 }
 
 /// Told what happens; asked whether to go on.
 pub trait Observer {
     /// After every batch: batches done, of all in this epoch, and the batch's loss.
     fn batch(&mut self, epoch: u32, done: usize, total: usize, loss: f64);
-    /// After every epoch, once its checkpoint is safe.
+    /// After every epoch, before its checkpoint is written: what it records must be safe when it returns.
     fn epoch(&mut self, summary: &EpochSummary);
     /// Whether somebody asked to stop (Ctrl-C).
     fn interrupted(&self) -> bool;
@@ -120,9 +130,25 @@ pub fn fit(
     };
     let mut stopping = EarlyStopping::default();
     let mut done = 0;
-    let mut stop = Stop::LastEpoch;
+    if settings.begin == Begin::AfterLast {
+        let (state, memories) = checkpoint::load_to_go_on(settings.checkpoints, network)?;
+        trainer.schedule.memory = state.schedule;
+        let rate = trainer.schedule.rate(state.updates);
+        trainer.optimizer.restore(&memories, state.updates, rate)?;
+        trainer.batches = state.batches;
+        stopping = state.early_stopping;
+        done = state.epoch;
+    }
+    let mut stop = match done > 0 && stopping.is_over(stopping_spec) {
+        true => Stop::EarlyStopping,
+        false => Stop::LastEpoch,
+    };
+    let left = match stop {
+        Stop::EarlyStopping => epochs + 1..=epochs,
+        _ => done + 1..=epochs,
+    };
 
-    for epoch in 1..=epochs {
+    for epoch in left {
         let started = std::time::Instant::now();
         let learning_rate = trainer.schedule.rate(trainer.optimizer.updates());
         let Some(trained) = trainer.epoch(train, epoch, observer)? else {
@@ -144,6 +170,20 @@ pub fn fit(
             .schedule
             .epoch_done(updates, monitored, stopping_spec.monitor.maximize());
         done = epoch;
+        // Before the checkpoint: were it the other way round, a process killed between the two would go on after an epoch that was
+        // never recorded.
+        observer.epoch(&EpochSummary {
+            epoch,
+            epochs,
+            step: updates,
+            learning_rate,
+            train_loss: trained.loss,
+            train_scores: trained.scores,
+            val_loss: validated.loss,
+            val_scores: validated.scores,
+            is_best: verdict == Verdict::Best,
+            seconds: started.elapsed().as_secs_f64(),
+        });
         let state = State {
             epoch,
             batches: trainer.batches,
@@ -167,18 +207,6 @@ pub fn fit(
             save("best")?;
         }
         save("last")?;
-        observer.epoch(&EpochSummary {
-            epoch,
-            epochs,
-            step: updates,
-            learning_rate,
-            train_loss: trained.loss,
-            train_scores: trained.scores,
-            val_loss: validated.loss,
-            val_scores: validated.scores,
-            is_best: verdict == Verdict::Best,
-            seconds: started.elapsed().as_secs_f64(),
-        });
         if verdict == Verdict::Stop {
             stop = Stop::EarlyStopping;
             break;

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod device;
 pub mod early_stopping;
 mod epoch;
+mod exact;
 mod fit;
 pub mod gradients;
 pub mod loss;
@@ -18,7 +19,7 @@ pub mod spec;
 
 pub use batches::{Data, Labels};
 pub use epoch::predict;
-pub use fit::{EpochSummary, Fitted, Observer, Settings, Stop, fit};
+pub use fit::{Begin, EpochSummary, Fitted, Observer, Settings, Stop, fit};
 pub use loss::Agreement;
 pub use spec::{AugmentSpec, LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
 

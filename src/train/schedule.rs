@@ -16,10 +16,12 @@ const SMALLEST_CHANGE: f64 = 1e-8;
 /// What a plateau remembers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Memory {
+    #[serde(with = "super::exact")]
     best: Option<f64>,
     bad_epochs: usize,
     cooldown: usize,
     /// The rate, once it has changed.
+    #[serde(with = "super::exact")]
     rate: Option<f64>,
 }
 
