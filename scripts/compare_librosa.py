@@ -6,7 +6,9 @@ CORPUS is what scripts/reference/make_audio_corpus.py made. For each recipe the 
 round: affect with a fresh cache and so many threads; librosa in a pool of as many processes, with one BLAS thread each (its best),
 the same decoding only what is needed, and with BLAS's default threads (as people run it). Both write every array to disk. The
 time of affect is that of the whole process, from its start to its end; librosa's begins when every worker has loaded librosa and
-has done one file, and so leaves out about five seconds. The table has the median over the rounds.
+has done one file, and so leaves out about five seconds. Every file is read once before the clock starts, so that none of them pays for a
+cold disk, and each round begins with another of them. The table has the median over the rounds, and the least and the greatest ratio of
+a round.
 
 Then the stages, in milliseconds of one thread a file: affect's own count, and librosa's steps one by one in one process. Then the
 differences of the decibels, before each example is normalised.
@@ -264,12 +266,18 @@ def main():
         for label, needed, blas in [("best", False, 1), ("needed", True, 1), ("people", False, None)]:
             runs[label] = lambda needed=needed, blas=blas: librosa_seconds(recipe, paths, arguments, needed, blas)
         seconds = {label: [] for label in runs}
+        for path in paths:
+            pathlib.Path(path).read_bytes()
         for round_ in range(arguments.rounds):
-            for label, run in runs.items():
-                seconds[label].append(run())
+            first = round_ % len(runs)
+            for label in [*list(runs)[first:], *list(runs)[:first]]:
+                seconds[label].append(runs[label]())
                 print(f"{name}, round {round_ + 1}: {label} {len(paths) / seconds[label][-1]:.1f} files a second", file=sys.stderr)
         rate = {label: len(paths) / statistics.median(values) for label, values in seconds.items()}
-        ratios = [f"{rate[label]:.1f} | {rate['affect'] / rate[label]:.1f}×" for label in ["best", "needed", "people"]]
+        ratios = []
+        for label in ["best", "needed", "people"]:
+            rounds = [theirs / ours for theirs, ours in zip(seconds[label], seconds["affect"], strict=True)]
+            ratios.append(f"{rate[label]:.1f} | {rate['affect'] / rate[label]:.2f}× ({min(rounds):.2f}–{max(rounds):.2f})")
         speed.append(f"| {name} | {len(paths)} | {rate['affect']:.1f} | {' | '.join(ratios)} |")
         for program, of in [("affect", affect_stages(recipe, arguments, paths)), ("librosa", librosa_stages(recipe, paths))]:
             stages.append(f"- {name}, {program}: " + ", ".join(f"{stage} {value:.2f}" for stage, value in of.items()))
