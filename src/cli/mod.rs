@@ -18,6 +18,8 @@ mod output;
 mod pipeline;
 mod progress;
 mod recording;
+mod repeats;
+mod reproduce;
 mod resume;
 mod run;
 mod schema;
@@ -45,6 +47,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Resume(resume::Args),
+    Reproduce(reproduce::Args),
     Check(check::Args),
     Features(features::Args),
     Datasets(datasets::Args),
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Resume(args) => resume::run(&args),
+        Command::Reproduce(args) => reproduce::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Datasets(args) => datasets::run(&args),

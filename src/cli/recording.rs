@@ -1,5 +1,6 @@
 //! Between the training loop and the record: rows, epoch lines, Ctrl-C.
 
+use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,11 +18,7 @@ static GRACEFUL: AtomicBool = AtomicBool::new(false);
 /// first where there is nothing to save.
 pub fn listen_for_interrupts() {
     let listening = ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::SeqCst) {
-            end_at_once();
-        }
-        if !GRACEFUL.load(Ordering::SeqCst) {
-            output::note("\ninterrupted; what was computed so far is in the cache");
+        if !ask_to_stop() {
             end_at_once();
         }
         output::note("\nstopping as soon as the state is saved; press Ctrl-C again to stop at once");
@@ -29,6 +26,30 @@ pub fn listen_for_interrupts() {
     if let Err(error) = listening {
         output::warning(&format!("Ctrl-C will not be handled: {error}"));
     }
+}
+
+/// From now on the end of standard input asks as Ctrl-C does: a parent that runs this process stops it so, and wants it to stop when the
+/// parent is gone itself.
+pub fn stop_when_stdin_ends() {
+    std::thread::spawn(|| {
+        let mut buffer = [0; 64];
+        while std::io::stdin().read(&mut buffer).is_ok_and(|read| read > 0) {}
+        if !INTERRUPTED.load(Ordering::SeqCst) && !ask_to_stop() {
+            end_at_once();
+        }
+    });
+}
+
+/// `false`: there is nothing to wait for.
+fn ask_to_stop() -> bool {
+    if INTERRUPTED.swap(true, Ordering::SeqCst) {
+        return false;
+    }
+    let graceful = GRACEFUL.load(Ordering::SeqCst);
+    if !graceful {
+        output::note("\ninterrupted; what was computed so far is in the cache");
+    }
+    graceful
 }
 
 /// Whether somebody asked to stop.

@@ -1,5 +1,6 @@
 //! A run that has begun: baselines, training, test, report, each recorded as it comes.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::failure::Failure;
@@ -192,6 +193,7 @@ impl Work<'_> {
                 let scores = score(problem, labels.truth(), predicted)?;
                 rows.extend(recording::baseline_rows(split.name(), name, &scores));
             }
+            self.write_baseline(baseline, [&output.validation, &output.test])?;
             if !output.remark.is_empty() {
                 remarks.push(format!("Baseline {name}: {}", output.remark));
             }
@@ -207,6 +209,7 @@ impl Work<'_> {
     fn human(&self) -> Result<Vec<BaselineRow>, Failure> {
         let problem = &self.prepared.problem;
         let mut rows = Vec::new();
+        let mut predicted = Vec::new();
         for (split, number) in [(Split::Val, 1), (Split::Test, 2)] {
             let (Labels::Values(truth), Some(deviations)) = (self.labels(split), self.deviations(split)) else {
                 continue;
@@ -215,8 +218,42 @@ impl Work<'_> {
             let rated = one_annotator(&truth, &deviations, problem.width(), seed, number)?;
             let scores = score(problem, Truth::Values(&truth), &rated)?;
             rows.extend(recording::baseline_rows(split.name(), Baseline::Human.name(), &scores));
+            predicted.push(rated);
+        }
+        if let [val, test] = predicted.as_slice() {
+            self.write_baseline(Baseline::Human, [val, test])?;
         }
         Ok(rows)
+    }
+
+    /// What a baseline predicts for the validation and test splits, beside what the model will predict.
+    fn write_baseline(&self, baseline: Baseline, predicted: [&[f32]; 2]) -> Result<(), Failure> {
+        let rows = [Split::Val, Split::Test]
+            .into_iter()
+            .zip(predicted)
+            .flat_map(|(split, predicted)| {
+                self.prediction_rows(split, self.sides.get(split), &self.labels(split), predicted)
+            })
+            .collect();
+        let path = self
+            .dir
+            .file(&baseline_predictions(baseline.name()).display().to_string());
+        if let Some(folder) = path.parent() {
+            crate::files::create_folder(folder)?;
+        }
+        let kind = self.outcome();
+        Ok(Predictions { kind, rows }.write(&path)?)
+    }
+
+    fn outcome(&self) -> Outcome {
+        match &self.prepared.problem {
+            Problem::Regression { targets } => Outcome::Regression {
+                targets: targets.clone(),
+            },
+            Problem::Classification { classes } => Outcome::Classification {
+                classes: classes.clone(),
+            },
+        }
     }
 
     /// Where a model that looks at nothing does as well on the test split, that must be said.
@@ -339,14 +376,7 @@ impl Work<'_> {
             rows.extend(self.prediction_rows(split, examples, &labels, &predicted));
         }
         let predictions = Predictions {
-            kind: match problem {
-                Problem::Regression { targets } => Outcome::Regression {
-                    targets: targets.clone(),
-                },
-                Problem::Classification { classes } => Outcome::Classification {
-                    classes: classes.clone(),
-                },
-            },
+            kind: self.outcome(),
             rows,
         };
         predictions.write(&self.dir.file("predictions.csv"))?;
@@ -425,6 +455,11 @@ impl Work<'_> {
         stage.finish(&format!("{} and report.html", output::count(figures.len(), "plot")));
         Ok(())
     }
+}
+
+/// The file of a baseline's predictions in a run's folder.
+pub fn baseline_predictions(baseline: &str) -> PathBuf {
+    Path::new("baselines").join(format!("{baseline}.csv"))
 }
 
 fn examples<'a>(features: &'a [Vec<f64>], truth: Truth<'a>) -> Examples<'a> {

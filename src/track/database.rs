@@ -131,6 +131,12 @@ impl Database {
         )
     }
 
+    /// The runs that go back to the run `parent`, newest first.
+    pub fn children(&self, parent: &str) -> Result<Vec<RunSummary>, Error> {
+        self.correct_the_dead()?;
+        self.summaries("parent_id = ?1 ORDER BY created_at DESC, id DESC", &[&parent])
+    }
+
     /// The run that `reference` means: an id, the beginning of one or of its random suffix, the path of a run's folder,
     /// or `latest`.
     pub fn resolve(&self, reference: &str) -> Result<RunSummary, Error> {

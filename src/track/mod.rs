@@ -17,6 +17,7 @@ mod predictions;
 mod process;
 mod provenance;
 mod rebuild;
+pub mod record;
 mod recorder;
 mod resolve;
 pub mod rows;
