@@ -11,7 +11,7 @@ use crate::train::checkpoint;
 
 /// Go on with an interrupted run; on the CPU the result is bit for bit that of an uninterrupted one.
 ///
-/// Training goes on after the last whole epoch, with the settings, the seed and the split of the run.
+/// Training goes on after the last sound checkpoint, with the settings, the seed and the split of the run.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// An id, a unique beginning of one, or `latest`.
@@ -24,6 +24,9 @@ pub struct Args {
     cache: CacheArg,
     #[command(flatten)]
     runs: RunsArg,
+    /// Tell where the time went, at the end and in profile.json.
+    #[arg(long)]
+    profile: bool,
     /// Print the results as JSON.
     #[arg(long)]
     json: bool,
@@ -47,7 +50,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     super::experiment_args::start_threads(args.threads)?;
     recording::listen_for_interrupts();
     let state = checkpoint::state_to_go_on(&dir.file("checkpoints"))?;
-    let step = state.as_ref().map_or(0, |state| state.updates);
+    let step = state.as_ref().map_or(0, |state| state.validated);
     let metrics = match &state {
         Some(_) => database.metrics(&summary.id)?,
         None => Vec::new(),
@@ -64,6 +67,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         runs: &args.runs.runs,
         cache: &args.cache.cache,
         json: args.json,
+        profile: args.profile,
     };
     let summary = run::one(&place, &resolved, Some(before))?;
     match args.json {
