@@ -16,6 +16,7 @@ mod folders;
 mod ls;
 mod output;
 mod pipeline;
+mod profile;
 mod progress;
 mod recording;
 mod repeats;

@@ -129,6 +129,7 @@ fn one(args: &Args, dir: &RunDir) -> Result<Reproduced, Failure> {
         runs: &args.runs.runs,
         cache: &args.cache.cache,
         json: true,
+        profile: false,
     };
     let origin = Origin::Reproduces {
         id: dir.id().to_owned(),

@@ -12,8 +12,8 @@ use crate::train::checkpoint;
 
 /// Go on with an interrupted run, to the same result, on the CPU bit for bit.
 ///
-/// Training goes on after the last whole epoch, with the settings, the seed and the split of the run. Of a run with repeats,
-/// what is not done is done.
+/// Training goes on after the last sound checkpoint, with the settings, the seed and the split of the run. Of a run with
+/// repeats, what is not done is done.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// An id, a unique beginning of one, or `latest`.
@@ -32,6 +32,9 @@ pub struct Args {
     cache: CacheArg,
     #[command(flatten)]
     runs: RunsArg,
+    /// Tell where the time went, at the end and in profile.json.
+    #[arg(long)]
+    profile: bool,
     /// Print the results as JSON.
     #[arg(long)]
     json: bool,
@@ -61,6 +64,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         runs: &args.runs.runs,
         cache: &args.cache.cache,
         json: args.json,
+        profile: args.profile,
     };
     if let Some(plan) = repeats::plan_of(dir.path())? {
         drop(database);
@@ -76,7 +80,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         };
     }
     let state = checkpoint::state_to_go_on(&dir.file("checkpoints"))?;
-    let step = state.as_ref().map_or(0, |state| state.updates);
+    let step = state.as_ref().map_or(0, |state| state.validated);
     let metrics = match &state {
         Some(_) => database.metrics(&summary.id)?,
         None => Vec::new(),

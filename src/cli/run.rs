@@ -47,6 +47,9 @@ pub struct Args {
     part_of: Option<String>,
     #[command(flatten)]
     runs: RunsArg,
+    /// Tell where the time went, at the end and in profile.json.
+    #[arg(long)]
+    profile: bool,
     /// Print the results as JSON: an object, or a list for several experiments.
     #[arg(long)]
     json: bool,
@@ -121,6 +124,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         runs: &args.runs.runs,
         cache: &args.settings.cache.cache,
         json: args.json,
+        profile: args.profile,
     };
     let mut summaries = Vec::new();
     let mut failed = None;
@@ -170,12 +174,14 @@ pub(super) struct Place<'a> {
     pub cache: &'a Path,
     /// Whether the results are printed as JSON, by the caller.
     pub json: bool,
+    /// Whether to tell where the time went.
+    pub profile: bool,
 }
 
 /// A run that was interrupted.
 pub(super) struct Before {
     pub dir: RunDir,
-    /// Where training stood; `None` before the end of its first epoch.
+    /// Where training stood; `None` before its first checkpoint.
     pub state: Option<State>,
     /// What was recorded up to there.
     pub metrics: Vec<MetricRow>,
@@ -302,15 +308,14 @@ pub(super) fn one(place: &Place, resolved: &Resolved, origin: Option<Origin>) ->
     let recorder = match &before {
         None => Recorder::start(dir.clone(), place.runs, header.clone()),
         Some(before) => {
-            let step = before.state.as_ref().map_or(0, |state| state.updates);
+            let step = before.state.as_ref().map_or(0, |state| state.validated);
             Recorder::resume(dir.clone(), place.runs, header.clone(), step)
         }
     }
     .inspect_err(|_| clear())?;
     let begin = match before.as_ref().and_then(|before| before.state.as_ref()) {
         Some(state) => {
-            let epochs = output::count(state.epoch as usize, "epoch");
-            output::item("resuming", &format!("{} after {epochs}", dir.id()));
+            output::item("resuming", &format!("{} after {}", dir.id(), state.place()));
             Begin::AfterLast
         }
         None => Begin::Fresh,
@@ -328,6 +333,7 @@ pub(super) fn one(place: &Place, resolved: &Resolved, origin: Option<Origin>) ->
         started,
         begin,
         metrics: before.map_or_else(Vec::new, |before| before.metrics),
+        profile: place.profile,
     };
     let done = {
         let _graceful = recording::Graceful::begin();

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::failure::Failure;
 use super::output;
 use super::pipeline::{Prepared, Sides, Unusable};
+use super::profile::Parts;
 use super::progress::Stage;
 use super::recording::{self, Watch, result_rows};
 use crate::config::Experiment;
@@ -18,7 +19,7 @@ use crate::report::{self, RunReport};
 use crate::track::{
     BaselineRow, MetricRow, Outcome, PredictionRow, Predictions, Recorder, ResultRow, RunDir, RunHeader, Status,
 };
-use crate::train::{Agreement, Begin, Data, Fitted, Labels, Settings, Stop, fit, predict};
+use crate::train::{self, Agreement, Begin, Data, Fitted, Labels, Settings, Stop, fit, predict};
 
 /// A run that has begun.
 pub struct Work<'a> {
@@ -35,6 +36,8 @@ pub struct Work<'a> {
     pub begin: Begin,
     /// What was recorded before an interruption.
     pub metrics: Vec<MetricRow>,
+    /// Whether to tell where the time went.
+    pub profile: bool,
 }
 
 /// What it came to.
@@ -97,7 +100,9 @@ impl Work<'_> {
             serde_json::json!({ "splits": sizes, "unusable_examples": self.unusable.examples, "faults": faults, "damaged": damaged, "remarks": remarks, "feature_shape": self.features.shape() }),
         );
 
+        let mut parts = Parts::since(self.started);
         let (baselines, baseline_remarks) = self.baselines()?;
+        parts.add("baselines", None);
         if recording::interrupted() {
             return Err(Failure::Interrupted {
                 message: "interrupted before training began".into(),
@@ -105,25 +110,25 @@ impl Work<'_> {
         }
         remarks.extend(baseline_remarks);
         let (fitted, metrics) = self.train()?;
+        parts.add("training", Some(&fitted.profile));
         let status = match fitted.stop {
             Stop::LastEpoch => Status::Completed,
             Stop::EarlyStopping => Status::StoppedEarly,
+            Stop::OutOfTime => {
+                remarks.push(self.out_of_time(&fitted));
+                Status::StoppedEarly
+            }
             Stop::Interrupted => {
-                let message = match fitted.epochs {
-                    0 => format!(
-                        "interrupted before the first epoch was done; `affect resume {}` begins it again",
-                        self.dir.id()
-                    ),
-                    epochs => format!(
-                        "interrupted after {}; `affect resume {}` goes on",
-                        output::count(epochs as usize, "epoch"),
-                        self.dir.id()
-                    ),
+                let (place, id) = (&fitted.place, self.dir.id());
+                let message = match fitted.steps {
+                    0 => format!("interrupted before the first update; `affect resume {id}` begins training again"),
+                    _ => format!("interrupted after {place}, which are saved; `affect resume {id}` goes on"),
                 };
                 return Err(Failure::Interrupted { message });
             }
         };
         let (results, predictions) = self.test()?;
+        parts.add("test", None);
         self.recorder.results(results.clone(), baselines.clone());
         let done = Done {
             status,
@@ -138,6 +143,10 @@ impl Work<'_> {
             remarks.push(warning);
         }
         self.report(&done, predictions, remarks)?;
+        parts.add("report", None);
+        if self.profile {
+            parts.tell(self.dir, self.recorder);
+        }
         Ok(done)
     }
 
@@ -327,22 +336,11 @@ impl Work<'_> {
             checkpoints: &checkpoints,
             begin: self.begin,
         };
-        let mut watch = Watch {
-            recorder: self.recorder,
-            stage: Stage::start("training"),
-            started: Instant::now(),
-            learning_rate: None,
-            epochs: u32::try_from(self.experiment.train.epochs).unwrap_or(u32::MAX),
-            rows: self.metrics.clone(),
-        };
-        let fitted = fit(
-            self.network,
-            self.data(),
-            &self.sides.train,
-            &self.sides.val,
-            &settings,
-            &mut watch,
-        )?;
+        let train = &self.experiment.train;
+        let mut watch = Watch::start(self.recorder, train, self.metrics.clone());
+        let (data, sides) = (self.data(), self.sides);
+        let fitted = fit(self.network, data, &sides.train, &sides.val, &settings, &mut watch)
+            .inspect_err(|error| self.record_divergence(error))?;
         let best = match (fitted.best_epoch, fitted.best_value) {
             (Some(epoch), Some(value)) => {
                 let monitor = self.experiment.train.early_stopping.monitor.name();
@@ -350,9 +348,47 @@ impl Work<'_> {
             }
             _ => String::new(),
         };
-        let epochs = output::count(fitted.epochs as usize, "epoch");
-        watch.stage.finish(&format!("{epochs}{best}"));
+        watch.stage.finish(&format!("{}{best}", fitted.place));
+        self.recorder.event(
+            "trained",
+            serde_json::json!({ "stop": fitted.stop.name(), "epochs": fitted.epochs, "steps": fitted.steps, "best_epoch": fitted.best_epoch, "best_step": fitted.best_step }),
+        );
         Ok((fitted, watch.rows))
+    }
+
+    /// All that is known of it; the message names some of the examples only.
+    fn record_divergence(&self, error: &train::Error) {
+        let train::Error::Diverged(divergence) = error else {
+            return;
+        };
+        // JSON has no NaN.
+        let figure = |value: f64| value.to_string();
+        let good = divergence.last_good.as_ref();
+        self.recorder.event(
+            "diverged",
+            serde_json::json!({
+                "what": divergence.symptom.to_string(),
+                "value": figure(divergence.value),
+                "epoch": divergence.epoch,
+                "step": divergence.step,
+                "ids": divergence.ids,
+                "loss": divergence.loss.map(figure),
+                "gradient_norm": divergence.gradient_norm.map(figure),
+                "last_good": good.map(|good| serde_json::json!({ "step": good.step, "loss": good.loss, "gradient_norm": good.gradient_norm })),
+                "checkpoint": divergence.checkpoint.as_ref().map(|(path, place)| serde_json::json!({ "path": path, "after": place })),
+            }),
+        );
+    }
+
+    /// Says that training met its limit.
+    fn out_of_time(&self, fitted: &Fitted) -> String {
+        let minutes = self.experiment.train.max_minutes.unwrap_or_default();
+        let text = format!(
+            "training ended after {}, because `train.max_minutes` ({minutes}) were over: where it ends depends on the machine",
+            fitted.place
+        );
+        output::item("", &text);
+        text
     }
 
     /// Predicts every split with the best parameters.

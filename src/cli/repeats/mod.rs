@@ -231,6 +231,9 @@ fn run_children(place: &Place, resolved: &Resolved, at_once: usize, parent: &Par
             .arg(place.cache)
             .arg("--runs")
             .arg(place.runs);
+        if place.profile {
+            command.arg("--profile");
+        }
         // The settings are those of the parent, whatever the environment says.
         for (name, _) in std::env::vars_os() {
             if name

@@ -80,9 +80,13 @@ impl Together {
     fn mean_table(&self, metrics: &[&str]) -> String {
         let table = Comparison::of(&self.results, &self.baselines, "test").only(metrics);
         let deviations = format!("test{DEVIATION}");
-        let mut header = vec!["metric", "target", "mean", "deviation", "95% CI"];
+        let targets = table.has_targets();
+        let mut header = vec!["metric"];
+        header.extend(targets.then_some("target"));
+        let names = header.len();
+        header.extend(["mean", "deviation", "95% CI"]);
         header.extend(table.baselines.iter().map(String::as_str));
-        let mut drawn = output::table(&header, 2..header.len(), 0);
+        let mut drawn = output::table(&header, names..header.len(), 0);
         for row in &table.rows {
             let deviation = self.results.iter().find(|result| {
                 let target = match row.target.as_str() {
@@ -92,13 +96,13 @@ impl Together {
                 result.split == deviations && result.name == row.metric && result.target == target
             });
             let figure = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), output::figure);
-            let mut cells = vec![
-                row.metric_label().to_owned(),
-                row.target.clone(),
+            let mut cells = vec![row.metric_label().to_owned()];
+            cells.extend(targets.then(|| row.target.clone()));
+            cells.extend([
                 figure(row.model),
                 figure(deviation.map(|row| row.value)),
                 row.interval().unwrap_or_default(),
-            ];
+            ]);
             cells.extend(row.baselines.iter().map(|&value| figure(value)));
             drawn.add_row(cells);
         }
