@@ -102,13 +102,22 @@ const COMMANDS: [(&str, &[&str]); 11] = [
             "--threads",
             "--runs",
             "--cache",
+            "--profile",
             "--json",
             "--color",
         ],
     ),
     (
         "resume",
-        &["<RUN>", "--threads", "--jobs", "--cache", "--runs", "--json"],
+        &[
+            "<RUN>",
+            "--threads",
+            "--jobs",
+            "--cache",
+            "--runs",
+            "--profile",
+            "--json",
+        ],
     ),
     ("reproduce", &["<RUN>", "--threads", "--cache", "--runs", "--json"]),
     (

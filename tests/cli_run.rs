@@ -61,7 +61,7 @@ fn a_regression_leaves_everything_that_belongs_to_a_run() {
     ]
     .map(str::to_owned)
     .into();
-    for checkpoint in ["best", "last"] {
+    for checkpoint in ["best", "last", "last-1"] {
         for file in [
             "model.safetensors",
             "optimizer.safetensors",

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::Lab;
+use common::{Lab, SmallDisk};
 
 /// Everything that has a memory: moments, a plateau, early stopping, dropout, augmentation, accumulation.
 fn lab() -> Lab {
@@ -19,6 +19,18 @@ fn lab() -> Lab {
                 [schedule]\nkind = \"plateau\"\npatience = 1\nwarmup = { epochs = 2 }\n\
                 [augment]\nmixup = { alpha = 0.4 }\ntime_shift = { frames = 3 }\n";
     lab.write("reg.toml", &format!("{text}{more}"));
+    lab
+}
+
+/// Validations and checkpoints in the middle of epochs as well.
+fn by_updates() -> Lab {
+    let lab = lab();
+    lab.edit("reg.toml", "epochs = 40", "epochs = 12");
+    lab.edit(
+        "reg.toml",
+        "batch_size = 4",
+        "batch_size = 2\nvalidate_every = { updates = 5 }\ncheckpoint_minutes = 0.0\nkeep_last = 3",
+    );
     lab
 }
 
@@ -89,19 +101,18 @@ fn same(got: &Left, expected: &Left, what: &str) {
     }
 }
 
-#[test]
-fn a_run_killed_at_twenty_moments_is_the_same_when_resumed() {
-    let lab = lab();
+/// Kills runs at `moments` random moments, resumes them, and compares them with one that was left alone. How many of them had a
+/// checkpoint, and how many of these stood in the middle of an epoch.
+fn kill(lab: &Lab, moments: usize, mut random: u32) -> (usize, usize) {
     lab.succeed(&["features", "reg.toml"]);
     let started = Instant::now();
     lab.succeed(&["run", "reg.toml", "--runs", "whole", "--threads", "2"]);
     let whole_time = started.elapsed();
-    let whole = left(&lab, "whole");
+    let whole = left(lab, "whole");
 
-    let mut random: u32 = 20_261_121;
-    let (mut killed, mut trained) = (0, 0);
-    for attempt in 0..80 {
-        if killed == 20 {
+    let (mut killed, mut trained, mut within) = (0, 0, 0);
+    for attempt in 0..4 * moments {
+        if killed == moments {
             break;
         }
         let runs = format!("killed-{attempt}");
@@ -111,12 +122,16 @@ fn a_run_killed_at_twenty_moments_is_the_same_when_resumed() {
         std::thread::sleep(whole_time.mul_f64(share));
         process.kill().unwrap();
         process.wait().unwrap();
-        let Some(run) = only_run(&lab, &runs) else { continue };
+        let Some(run) = only_run(lab, &runs) else { continue };
         if !run.join("log.jsonl").exists() || run.join("report.html").exists() {
             continue;
         }
         killed += 1;
-        trained += usize::from(run.join("checkpoints/last").exists());
+        if let Ok(state) = std::fs::read(run.join("checkpoints/last/state.json")) {
+            let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+            trained += 1;
+            within += usize::from(state["batch"] != 0);
+        }
         let threads = ["1", "2"][attempt % 2];
         // Once more, and killed again.
         if attempt % 3 == 0 {
@@ -130,13 +145,25 @@ fn a_run_killed_at_twenty_moments_is_the_same_when_resumed() {
         }
         lab.succeed(&["resume", "latest", "--runs", &runs, "--threads", threads]);
         same(
-            &left(&lab, &runs),
+            &left(lab, &runs),
             &whole,
             &format!("killed after {share:.3} of the time"),
         );
     }
-    assert_eq!(killed, 20);
-    assert!(trained > 5, "only {trained} were killed after the first epoch");
+    assert_eq!(killed, moments);
+    (trained, within)
+}
+
+#[test]
+fn a_run_killed_at_any_of_ten_moments_is_the_same_when_resumed() {
+    let (trained, _) = kill(&lab(), 10, 20_261_121);
+    assert!(trained > 2, "only {trained} had a checkpoint");
+}
+
+#[test]
+fn so_is_one_killed_at_any_of_twelve_moments_in_the_middle_of_an_epoch() {
+    let (trained, within) = kill(&by_updates(), 12, 5);
+    assert!(within > 2, "only {within} of {trained} stood in the middle of an epoch");
 }
 
 /// Waits until the run of `runs` has finished this many epochs.
@@ -159,12 +186,20 @@ fn wait_for_epochs(lab: &Lab, runs: &str, epochs: usize) -> PathBuf {
 #[test]
 fn a_terminated_run_ends_with_130_and_a_damaged_checkpoint_is_no_loss() {
     let lab = lab();
-    lab.edit("reg.toml", "epochs = 40", "epochs = 400");
+    lab.edit("reg.toml", "epochs = 40", "epochs = 100");
     lab.edit("reg.toml", "patience = 30", "patience = 400");
+    // Many batches, so that signals find it in the middle of an epoch.
+    lab.edit("reg.toml", "batch_size = 4", "batch_size = 1\nkeep_last = 3");
     lab.succeed(&["run", "reg.toml", "--runs", "whole"]);
     let whole = left(&lab, "whole");
-    for (signal, damage) in [("-INT", None), ("-TERM", Some("cut")), ("-TERM", Some("flip"))] {
-        let runs = format!("runs{signal}-{}", damage.unwrap_or("none"));
+    let cases: [(&str, Option<&str>, &[&str]); 4] = [
+        ("-INT", None, &[]),
+        ("-TERM", Some("cut"), &["last"]),
+        ("-TERM", Some("flip"), &["last", "last-1"]),
+        ("-INT", Some("flip"), &["last", "last-1", "last-2"]),
+    ];
+    for (number, (signal, damage, damaged)) in cases.into_iter().enumerate() {
+        let runs = format!("runs-{number}");
         let process = lab.spawn(&["run", "reg.toml", "--runs", &runs]);
         let run = wait_for_epochs(&lab, &runs, 3);
         let status = std::process::Command::new("kill")
@@ -176,8 +211,11 @@ fn a_terminated_run_ends_with_130_and_a_damaged_checkpoint_is_no_loss() {
         assert_eq!(output.status.code(), Some(130), "{stderr}");
         let id = run.file_name().unwrap().to_str().unwrap();
         assert!(stderr.contains(&format!("`affect resume {id}` goes on")), "{stderr}");
-        if let Some(damage) = damage {
-            spoil(&run.join("checkpoints/last/optimizer.safetensors"), damage);
+        assert!(stderr.contains("which are saved"), "{stderr}");
+        for name in damaged {
+            let file = ["optimizer", "model"][number % 2];
+            let path = run.join(format!("checkpoints/{name}/{file}.safetensors"));
+            spoil(&path, damage.unwrap_or_default());
         }
         lab.succeed(&["resume", id, "--runs", &runs]);
         same(&left(&lab, &runs), &whole, &runs);
@@ -215,4 +253,47 @@ fn changed_data_is_no_basis_to_go_on() {
         complaint.contains("has changed since it was interrupted"),
         "{complaint}"
     );
+}
+
+/// Checkpoints of about 0.6 MB on a disk that has room for four of them.
+#[test]
+fn a_disk_that_fills_up_costs_no_checkpoint_and_the_run_goes_on_when_there_is_room() {
+    let lab = lab();
+    lab.edit("reg.toml", "epochs = 40", "epochs = 8");
+    lab.edit("reg.toml", "channels = 8", "channels = 1300");
+    lab.succeed(&["run", "reg.toml", "--runs", "whole"]);
+    let whole = left(&lab, "whole");
+    let at = lab.path("small");
+    let Some(disk) = SmallDisk::mount(&at, "2600k") else {
+        return;
+    };
+    let complaint = lab.complaint(1, &["run", "reg.toml", "--runs", "small/runs"]);
+    let run = only_run(&lab, "small/runs").unwrap();
+    let checkpoints = run.join("checkpoints");
+    assert!(
+        complaint.starts_with(&format!("error: cannot write `{}", "small/runs/reg/")),
+        "{complaint}"
+    );
+    assert!(complaint.contains("/checkpoints/"), "{complaint}");
+    assert!(
+        complaint.contains("No space left on device (os error 28)\n help: free some space"),
+        "{complaint}"
+    );
+    // Nothing that is half written, and no checkpoint lost.
+    let names = std::fs::read_dir(&checkpoints).unwrap();
+    let names: Vec<String> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(
+        names.contains(&"last".to_owned()) && names.contains(&"best".to_owned()),
+        "{names:?}"
+    );
+    assert!(!names.iter().any(|name| name.ends_with(".new")), "{names:?}");
+    let state: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(checkpoints.join("last/state.json")).unwrap()).unwrap();
+    assert!(state["epoch"].as_u64().unwrap() >= 1, "{state}");
+
+    disk.grow("20m");
+    lab.succeed(&["resume", "latest", "--runs", "small/runs"]);
+    same(&left(&lab, "small/runs"), &whole, "after the disk was full");
 }

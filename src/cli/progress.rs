@@ -12,11 +12,15 @@ use super::output;
 /// How often a stage that takes long says so where there is no bar.
 const BETWEEN_LINES: Duration = Duration::from_secs(20);
 
+/// How often a bar is drawn: often enough to be seen moving.
+const BETWEEN_DRAWINGS: Duration = Duration::from_millis(100);
+
 /// One stage of the work. Can be told of progress from any thread.
 pub struct Stage {
     name: &'static str,
     bar: ProgressBar,
     started: Instant,
+    drawn: Mutex<Option<Instant>>,
     /// Where there is no bar: when it was last said how far the work is.
     said: Option<Mutex<Instant>>,
 }
@@ -37,6 +41,7 @@ impl Stage {
             name,
             bar,
             started,
+            drawn: Mutex::new(None),
             said: (!is_terminal).then(|| Mutex::new(started)),
         }
     }
@@ -50,12 +55,7 @@ impl Stage {
 
     /// `text` stands beside the count.
     pub fn update(&self, text: &str, done: usize, total: usize) {
-        if self.bar.length() == Some(0) {
-            set_look(&self.bar, "{prefix:>10}  {bar:16} {pos}/{len} {wide_msg}");
-        }
-        self.bar.set_length(total as u64);
-        self.bar.set_position(done as u64);
-        self.bar.set_message(text.to_owned());
+        self.draw(text, done, total);
         let Some(Ok(mut said)) = self.said.as_ref().map(Mutex::lock) else {
             return;
         };
@@ -63,6 +63,22 @@ impl Stage {
             *said = Instant::now();
             output::item(self.name, &format!("{done}/{total} {text}"));
         }
+    }
+
+    fn draw(&self, text: &str, done: usize, total: usize) {
+        let Ok(mut drawn) = self.drawn.lock() else { return };
+        if self.bar.is_hidden() || drawn.is_some_and(|drawn| drawn.elapsed() < BETWEEN_DRAWINGS) && done < total {
+            return;
+        }
+        *drawn = Some(Instant::now());
+        if self.bar.length() == Some(0) {
+            set_look(&self.bar, "{prefix:>10}  {bar:16} {pos}/{len} {wide_msg}");
+        }
+        self.bar.update(|state| {
+            state.set_len(total as u64);
+            state.set_pos(done as u64);
+        });
+        self.bar.set_message(text.to_owned());
     }
 
     /// A line above the bar, as [`output::item`].

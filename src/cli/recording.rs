@@ -145,11 +145,11 @@ impl Observer for Watch<'_> {
         self.left = self.seconds_left(batch);
         self.since.examples += batch.examples;
         let text = format!(
-            "batches of epoch {}/{}, loss {}, {}, at most {} left",
+            "of epoch {}/{}, loss {}, {}/s, {} left",
             batch.epoch,
             self.epochs,
             output::figure(batch.loss),
-            pace(self.since.examples, self.since.begun.elapsed().as_secs_f64()),
+            per_second(self.since.examples, self.since.begun.elapsed().as_secs_f64()),
             output::seconds(self.left)
         );
         self.stage.update(&text, batch.done, batch.total);
@@ -188,11 +188,7 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// "1520 examples/s".
-fn pace(examples: usize, seconds: f64) -> String {
-    format!("{} examples/s", per_second(examples, seconds))
-}
-
+/// "1520", "17.2".
 fn per_second(examples: usize, seconds: f64) -> String {
     let pace = examples as f64 / seconds.max(f64::MIN_POSITIVE);
     match pace {

@@ -166,6 +166,41 @@ impl Outcome {
     }
 }
 
+/// A small disk, for root on Linux; gone when it is dropped, also by a test that fails.
+pub struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    pub fn mount(at: &'a Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(at)
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(at)),
+            _ => {
+                eprintln!("skipped: a small disk cannot be mounted here");
+                None
+            }
+        }
+    }
+
+    /// Makes room.
+    pub fn grow(&self, size: &str) {
+        let grown = std::process::Command::new("mount")
+            .args(["-o", &format!("remount,size={size}")])
+            .arg(self.0)
+            .status();
+        assert!(grown.unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0).status();
+    }
+}
+
 fn write_tone(path: &Path, frequency: f64, amplitude: f64) {
     const RATE: u32 = 8000;
     let spec = hound::WavSpec {

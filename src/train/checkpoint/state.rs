@@ -102,7 +102,7 @@ mod tests {
             (b"{\"format\": 9}", "form 9"),
             (b"{\"format\": 2, \"epoch\": 3}", "missing field"),
             (b"[", "EOF"),
-            (b"[3]", "invalid type"),
+            (b"\"x\"", "invalid type"),
         ] {
             let why = State::parse(text).unwrap_err();
             assert!(why.contains(expected), "{why}");
