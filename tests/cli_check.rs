@@ -88,7 +88,7 @@ fn features_are_computed_once() {
 }
 
 /// Every command, with the flags that its help must speak of.
-const COMMANDS: [(&str, &[&str]); 10] = [
+const COMMANDS: [(&str, &[&str]); 11] = [
     (
         "run",
         &[
@@ -132,8 +132,30 @@ const COMMANDS: [(&str, &[&str]); 10] = [
         ],
     ),
     ("datasets", &["list", "show", "verify", "clean"]),
-    ("ls", &["--experiment", "--limit", "--rebuild", "--runs", "--json"]),
+    (
+        "ls",
+        &[
+            "--experiment",
+            "--status",
+            "--tag",
+            "--since",
+            "--where",
+            "--sort",
+            "--reverse",
+            "--limit",
+            "--columns",
+            "--all",
+            "--rebuild",
+            "--runs",
+            "--json",
+            "--csv",
+        ],
+    ),
     ("show", &["<RUN>", "--runs", "--json"]),
+    (
+        "compare",
+        &["[RUN]", "--experiment", "--group-by", "--format", "--runs", "--json"],
+    ),
     ("schema", &["--color"]),
     ("completions", &["<SHELL>", "bash", "zsh", "fish"]),
     ("doctor", &["--runs", "--cache", "--json"]),

@@ -5,6 +5,7 @@
 
 mod check;
 mod check_pairs;
+mod compare;
 mod completions;
 mod datasets;
 mod doctor;
@@ -22,6 +23,7 @@ mod resume;
 mod run;
 mod schema;
 mod show;
+mod since;
 mod work;
 
 use std::process::ExitCode;
@@ -50,6 +52,7 @@ enum Command {
     Datasets(datasets::Args),
     Ls(ls::Args),
     Show(show::Args),
+    Compare(compare::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Doctor(doctor::Args),
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Datasets(args) => datasets::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -16,11 +16,13 @@ mod params;
 mod predictions;
 mod process;
 mod provenance;
+mod query;
 mod rebuild;
 mod recorder;
 mod resolve;
 pub mod rows;
 mod run_dir;
+mod runs;
 mod schema;
 mod store;
 mod tensorboard;
@@ -28,11 +30,15 @@ mod time;
 mod writer;
 
 pub use artifacts::scan as scan_artifacts;
-pub use database::{Database, RunFilter, RunSummary};
+pub use database::Database;
 pub use error::Error;
 pub use params::flatten as flatten_settings;
 pub use provenance::{Circumstances, Git, Machine, Program, Provenance};
+pub use query::{Condition, Key};
 pub use rebuild::Rebuilt;
 pub use recorder::{Finished, Recorder, RunHeader};
-pub use rows::{ArtifactRow, BaselineRow, MetricRow, Outcome, ParamRow, PredictionRow, Predictions, ResultRow, Status};
+pub use rows::{
+    ArtifactRow, BaselineRow, MetricRow, NoteRow, Outcome, ParamRow, PredictionRow, Predictions, ResultRow, Status,
+};
 pub use run_dir::{RunDir, run_folders};
+pub use runs::{Family, Order, RunFilter, RunSummary};
