@@ -88,7 +88,7 @@ fn features_are_computed_once() {
 }
 
 /// Every command, with the flags that its help must speak of.
-const COMMANDS: [(&str, &[&str]); 11] = [
+const COMMANDS: [(&str, &[&str]); 16] = [
     (
         "run",
         &[
@@ -156,6 +156,11 @@ const COMMANDS: [(&str, &[&str]); 11] = [
         "compare",
         &["[RUN]", "--experiment", "--group-by", "--format", "--runs", "--json"],
     ),
+    ("tag", &["<RUN>", "<TAG>...", "--remove", "--runs"]),
+    ("note", &["<RUN>", "<TEXT>...", "--runs"]),
+    ("rm", &["<RUN>...", "--purge", "--runs"]),
+    ("restore", &["[RUN]...", "--runs"]),
+    ("export", &["[RUN]...", "--csv", "--runs"]),
     ("schema", &["--color"]),
     ("completions", &["<SHELL>", "bash", "zsh", "fish"]),
     ("doctor", &["--runs", "--cache", "--json"]),

@@ -10,20 +10,25 @@ mod completions;
 mod datasets;
 mod doctor;
 mod experiment_args;
+mod export;
 mod failure;
 mod feature_cache;
 mod features;
 mod folders;
 mod ls;
+mod note;
 mod output;
 mod pipeline;
 mod progress;
 mod recording;
+mod restore;
 mod resume;
+mod rm;
 mod run;
 mod schema;
 mod show;
 mod since;
+mod tag;
 mod work;
 
 use std::process::ExitCode;
@@ -53,6 +58,11 @@ enum Command {
     Ls(ls::Args),
     Show(show::Args),
     Compare(compare::Args),
+    Tag(tag::Args),
+    Note(note::Args),
+    Rm(rm::Args),
+    Restore(restore::Args),
+    Export(export::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Doctor(doctor::Args),
@@ -89,6 +99,11 @@ pub fn main() -> ExitCode {
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Tag(args) => tag::run(&args),
+        Command::Note(args) => note::run(&args),
+        Command::Rm(args) => rm::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Doctor(args) => doctor::run(&args),

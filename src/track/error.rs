@@ -59,6 +59,15 @@ pub enum Error {
         nearest: Vec<String>,
     },
 
+    #[error("`{tag}` cannot be a tag")]
+    Tag { tag: String },
+
+    #[error("run {id} is still running")]
+    StillRunning { id: String },
+
+    #[error("there is nothing in the trash, `{}`", path.display())]
+    EmptyTrash { path: PathBuf },
+
     #[error("`{condition}` is no condition: {what}")]
     Condition { condition: String, what: String },
 
@@ -105,6 +114,9 @@ impl Error {
                  `affect show RUN` lists what a run has"
             }
             Self::UnknownKey { nearest, .. } => return Some(format!("did you mean {}?", any_of(nearest))),
+            Self::Tag { .. } => "use up to 100 characters without commas",
+            Self::StillRunning { .. } => "stop it first (Ctrl-C), or wait for its end",
+            Self::EmptyTrash { .. } => "runs that were purged are gone; list those that are there with `affect ls`",
             Self::Condition { .. } => {
                 "write a name, a comparison and a value: `optimizer.learning_rate < 1e-3`, `test/rmse < 0.3`, `status = completed`"
             }

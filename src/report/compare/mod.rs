@@ -131,6 +131,10 @@ fn figures(groups: &[Group], split: &str) -> Vec<FigureRow> {
         }
     }
     let several = keys.iter().any(|(_, target)| !target.is_empty());
+    // The average over a single target says nothing new.
+    let targets_of = |name: &str| keys.iter().filter(|(other, target)| *other == name && !target.is_empty()).count();
+    let single: Vec<&str> = keys.iter().map(|(name, _)| *name).filter(|name| targets_of(name) == 1).collect();
+    keys.retain(|(name, target)| !target.is_empty() || !single.contains(name));
     keys.sort_by_key(|(name, target)| (metric::place(name), target.is_empty()));
     let rows = keys.into_iter().map(|(name, target)| FigureRow {
         metric: name.to_owned(),

@@ -300,6 +300,13 @@ impl Compared {
             .any(|contrast| contrast.figures.iter().any(|figure| !figure.target.is_empty()));
         let mut figures: Vec<_> = figures.collect();
         figures.sort_by_key(|(_, figure)| (metric::place(&figure.metric), figure.target.is_empty()));
+        // The average over a single target says nothing new.
+        let mut targets: Vec<&str> = figures.iter().map(|(_, figure)| figure.target.as_str()).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        if targets.len() == 2 {
+            figures.retain(|(_, figure)| !figure.target.is_empty());
+        }
         for (contrast, figure) in figures {
             let target = match figure.target.as_str() {
                 "" if several => "average",
