@@ -143,18 +143,33 @@ pub fn move_folder(from: &Path, to: &Path) -> Result<(), Error> {
     sync_folder(parent).map_err(Error::at("write", parent))
 }
 
-/// Puts the folder `fresh` in the place of `target`: `target` moves to `old`, `fresh` to `target`, and `old` is removed. After
+/// What becomes of a folder that another one replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Old {
+    Removed,
+    Kept,
+}
+
+/// Puts the folder `fresh` in the place of `target`: `target` moves to `old`, `fresh` to `target`, and `old` is removed or kept. After
 /// a crash in between, one of `target` and `old` is there and complete.
-pub fn replace_folder(fresh: &Path, target: &Path, old: &Path) -> Result<(), Error> {
+pub fn replace_folder(fresh: &Path, target: &Path, old: &Path, then: Old) -> Result<(), Error> {
     let parent = target.parent().unwrap_or(Path::new("."));
     sync_folder(fresh).map_err(Error::at("write", fresh))?;
     if target.exists() {
         remove_folder(old)?;
-        std::fs::rename(target, old).map_err(Error::at("move", target))?;
+        rename(target, old)?;
     }
     std::fs::rename(fresh, target).map_err(Error::at("write", target))?;
     sync_folder(parent).map_err(Error::at("write", parent))?;
-    remove_folder(old)
+    match then {
+        Old::Removed => remove_folder(old),
+        Old::Kept => Ok(()),
+    }
+}
+
+/// Moves a file or folder within a file system. `to` must not be there.
+pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    std::fs::rename(from, to).map_err(Error::at("move", from))
 }
 
 /// Opens `path` for appending, creating it where it is missing. For logs: a reader must expect a torn last line.

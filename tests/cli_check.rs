@@ -88,13 +88,16 @@ fn features_are_computed_once() {
 }
 
 /// Every command, with the flags that its help must speak of.
-const COMMANDS: [(&str, &[&str]); 16] = [
+const COMMANDS: [(&str, &[&str]); 17] = [
     (
         "run",
         &[
             "<EXPERIMENT>...",
             "--set",
             "--seed",
+            "--seeds",
+            "--folds",
+            "--jobs",
             "--device",
             "--threads",
             "--runs",
@@ -103,7 +106,11 @@ const COMMANDS: [(&str, &[&str]); 16] = [
             "--color",
         ],
     ),
-    ("resume", &["<RUN>", "--threads", "--cache", "--runs", "--json"]),
+    (
+        "resume",
+        &["<RUN>", "--threads", "--jobs", "--cache", "--runs", "--json"],
+    ),
+    ("reproduce", &["<RUN>", "--threads", "--cache", "--runs", "--json"]),
     (
         "check",
         &[
@@ -175,6 +182,8 @@ fn every_command_explains_itself() {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
+        // A description that goes on in another line is indented further.
+        .filter(|line| line.strip_prefix("  ").is_some_and(|rest| !rest.starts_with(' ')))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|name| *name != "help")
         .collect();

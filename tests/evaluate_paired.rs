@@ -7,7 +7,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use affect::evaluate::paired::wilcoxon::wilcoxon_by;
-use affect::evaluate::paired::{Method, holm, paired_t_test, spread, wilcoxon};
+use affect::evaluate::paired::{Method, holm, paired_t_test, wilcoxon};
+use affect::evaluate::spread;
 use affect::random::Generator;
 use serde_json::{Value, json};
 
@@ -117,7 +118,7 @@ fn compare(case: &Value) -> Vec<(String, f64, f64, f64)> {
         }
         "t_test" => {
             let (test, spread) = (paired_t_test(&values).unwrap(), spread(&values).unwrap());
-            let (low, high) = spread.interval.unwrap();
+            let (low, high) = spread.ci.unwrap();
             vec![
                 ("t".to_owned(), test.t, want("t"), FIGURES),
                 ("p".to_owned(), test.p, want("p"), P_VALUES),

@@ -118,7 +118,9 @@ fn ten_steps_of_every_optimizer() {
                 gradients.clip_value(limit).unwrap();
             }
             if let Some(limit) = clip.clip_norm {
-                norms.push(gradients.clip_norm(limit).unwrap());
+                let norm = gradients.norm().unwrap();
+                gradients.clip_norm(norm, limit).unwrap();
+                norms.push(norm);
             }
             optimizer.step(&gradients).unwrap();
             let got: Vec<f64> = parameters.iter().flat_map(|(_, parameter)| values(parameter)).collect();
@@ -180,7 +182,7 @@ fn plateaus() {
         let mut schedule = Schedule::new(&spec, BASE, LENGTH);
         for (epoch, (value, want)) in case.values.iter().zip(&case.rates).enumerate() {
             let updates = 5 * (epoch as u64 + 1);
-            schedule.epoch_done(updates, *value, case.maximize);
+            schedule.validated(updates, *value, case.maximize);
             let name = format!("epoch {epoch} of {}, maximize {}", case.toml, case.maximize);
             comparison.compare("plateau", &name, &[schedule.rate(updates)], &[*want]);
         }

@@ -87,7 +87,7 @@ fn chosen(database: &Database, args: &Args) -> Result<Vec<RunSummary>, Failure> 
         let run = database.resolve(reference)?;
         match run.children {
             0 => named.push(run),
-            _ => named.extend(database.children(&run.id)?),
+            _ => named.extend(database.children(&run.id)?.into_iter().rev()),
         }
     }
     for name in &args.experiment {

@@ -19,8 +19,11 @@ mod ls;
 mod note;
 mod output;
 mod pipeline;
+mod profile;
 mod progress;
 mod recording;
+mod repeats;
+mod reproduce;
 mod restore;
 mod resume;
 mod rm;
@@ -52,6 +55,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Resume(resume::Args),
+    Reproduce(reproduce::Args),
     Check(check::Args),
     Features(features::Args),
     Datasets(datasets::Args),
@@ -93,6 +97,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Resume(args) => resume::run(&args),
+        Command::Reproduce(args) => reproduce::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Datasets(args) => datasets::run(&args),

@@ -4,14 +4,16 @@ use super::failure::Failure;
 use super::folders::{CacheArg, RunsArg};
 use super::output;
 use super::recording;
-use super::run::{self, Before, Place};
+use super::repeats;
+use super::run::{self, Before, Origin, Place};
 use crate::config::{self, Request};
 use crate::track::{Database, RunDir, RunSummary, Status};
 use crate::train::checkpoint;
 
-/// Go on with an interrupted run; on the CPU the result is bit for bit that of an uninterrupted one.
+/// Go on with an interrupted run, to the same result, on the CPU bit for bit.
 ///
-/// Training goes on after the last whole epoch, with the settings, the seed and the split of the run.
+/// Training goes on after the last sound checkpoint, with the settings, the seed and the split of the run. Of a run with
+/// repeats, what is not done is done.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// An id, a unique beginning of one, or `latest`.
@@ -20,10 +22,19 @@ pub struct Args {
     /// Threads for all work. Results do not depend on it. Default: one per core.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Of a run with repeats: so many of them at once; the threads are shared out. Default: one after the other.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// The parent of this run, which ends its standard input to stop it.
+    #[arg(long, value_name = "RUN", hide = true, conflicts_with = "jobs")]
+    part_of: Option<String>,
     #[command(flatten)]
     cache: CacheArg,
     #[command(flatten)]
     runs: RunsArg,
+    /// Tell where the time went, at the end and in profile.json.
+    #[arg(long)]
+    profile: bool,
     /// Print the results as JSON.
     #[arg(long)]
     json: bool,
@@ -46,8 +57,30 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     })?;
     super::experiment_args::start_threads(args.threads)?;
     recording::listen_for_interrupts();
+    if args.part_of.is_some() {
+        recording::stop_when_stdin_ends();
+    }
+    let place = Place {
+        runs: &args.runs.runs,
+        cache: &args.cache.cache,
+        json: args.json,
+        profile: args.profile,
+    };
+    if let Some(plan) = repeats::plan_of(dir.path())? {
+        drop(database);
+        let before = repeats::Before {
+            dir,
+            plan,
+            data_fingerprint: summary.data_fingerprint,
+        };
+        let summary = repeats::go_on(&place, &resolved, args.jobs.map_or(1, usize::from), before)?;
+        return match args.json {
+            true => output::json(&summary),
+            false => Ok(()),
+        };
+    }
     let state = checkpoint::state_to_go_on(&dir.file("checkpoints"))?;
-    let step = state.as_ref().map_or(0, |state| state.updates);
+    let step = state.as_ref().map_or(0, |state| state.validated);
     let metrics = match &state {
         Some(_) => database.metrics(&summary.id)?,
         None => Vec::new(),
@@ -60,12 +93,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         data_fingerprint: summary.data_fingerprint,
         parent_id: summary.parent_id,
     };
-    let place = Place {
-        runs: &args.runs.runs,
-        cache: &args.cache.cache,
-        json: args.json,
-    };
-    let summary = run::one(&place, &resolved, Some(before))?;
+    let summary = run::one(&place, &resolved, Some(Origin::Before(Box::new(before))))?;
     match args.json {
         true => output::json(&summary),
         false => Ok(()),

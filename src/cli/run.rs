@@ -9,8 +9,9 @@ use super::folders::RunsArg;
 use super::output;
 use super::pipeline::{self, Prepared, Sides, Unusable};
 use super::recording;
+use super::repeats::{self, Wanted};
 use super::work::{Done, Work};
-use crate::config::{self, Resolved};
+use crate::config::{self, Experiment, Resolved};
 use crate::dataset::split;
 use crate::features::FeatureSet;
 use crate::files;
@@ -32,18 +33,71 @@ pub struct Args {
     experiments: Vec<String>,
     #[command(flatten)]
     settings: SettingsArgs,
+    /// Repeat each experiment with so many seeds, from its own on; the split stays the same.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: Option<u64>,
+    /// Run every fold of the split (k-fold or leave-one-group-out).
+    #[arg(long, value_name = "all")]
+    folds: Option<Folds>,
+    /// Repeats to run at once; the threads are shared out. Default: one after the other.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// The parent of this run, which ends its standard input to stop it.
+    #[arg(long, value_name = "RUN", hide = true, conflicts_with_all = ["seeds", "folds", "jobs"])]
+    part_of: Option<String>,
     #[command(flatten)]
     runs: RunsArg,
+    /// Tell where the time went, at the end and in profile.json.
+    #[arg(long)]
+    profile: bool,
     /// Print the results as JSON: an object, or a list for several experiments.
     #[arg(long)]
     json: bool,
 }
 
+/// Which folds are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Folds {
+    All,
+}
+
+impl Args {
+    /// `None` where nothing is repeated.
+    fn repeats(&self) -> Option<Wanted> {
+        (self.seeds.is_some() || self.folds.is_some()).then(|| Wanted {
+            seeds: self.seeds.unwrap_or(1),
+            folds: self.folds.is_some(),
+            at_once: self.jobs.map_or(1, usize::from),
+        })
+    }
+
+    /// With repeats, the split is that of the first seed for all.
+    fn load(&self, name: &str) -> Result<Resolved, Failure> {
+        let resolved = self.settings.load(name)?;
+        if self.repeats().is_none() || !resolved.experiment.dataset.split().goes_by_experiment_seed() {
+            return Ok(resolved);
+        }
+        let mut settings = self.settings.clone();
+        settings
+            .set
+            .push(format!("dataset.split.seed={}", resolved.experiment.experiment.seed));
+        settings.load(name)
+    }
+}
+
 /// What a finished run came to, for `--json`.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Ran {
+    One(Summary),
+    Repeats(repeats::Summary),
+}
+
+/// As above, of one run.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     run: String,
-    folder: String,
+    pub(super) folder: String,
     status: Status,
     best_epoch: Option<u32>,
     epochs: u32,
@@ -53,14 +107,24 @@ pub(super) struct Summary {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let resolved = Failure::all(args.experiments.iter().map(|name| args.settings.load(name)))?;
+    if args.jobs.is_some() && args.repeats().is_none() {
+        return Err(Failure::request(
+            "`--jobs` says how many repeats run at once, but nothing is repeated",
+            "add `--seeds N` or `--folds all`".to_owned(),
+        ));
+    }
+    let resolved = Failure::all(args.experiments.iter().map(|name| args.load(name)))?;
     args.settings.start_threads()?;
     recording::listen_for_interrupts();
+    if args.part_of.is_some() {
+        recording::stop_when_stdin_ends();
+    }
     check_several(args, &resolved)?;
     let place = Place {
         runs: &args.runs.runs,
         cache: &args.settings.cache.cache,
         json: args.json,
+        profile: args.profile,
     };
     let mut summaries = Vec::new();
     let mut failed = None;
@@ -71,7 +135,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 message: format!("interrupted before {name} began"),
             });
         }
-        match one(&place, resolved, None) {
+        let ran = match args.repeats() {
+            None => one(&place, resolved, args.part_of.clone().map(Origin::Parent)).map(Ran::One),
+            Some(wanted) => repeats::begin(&place, resolved, wanted).map(Ran::Repeats),
+        };
+        match ran {
             Ok(summary) => summaries.push(summary),
             Err(interrupted @ Failure::Interrupted { .. }) => return Err(interrupted),
             // The others go on: a night's work should not end with the first run that diverges.
@@ -106,12 +174,14 @@ pub(super) struct Place<'a> {
     pub cache: &'a Path,
     /// Whether the results are printed as JSON, by the caller.
     pub json: bool,
+    /// Whether to tell where the time went.
+    pub profile: bool,
 }
 
 /// A run that was interrupted.
 pub(super) struct Before {
     pub dir: RunDir,
-    /// Where training stood; `None` before the end of its first epoch.
+    /// Where training stood; `None` before its first checkpoint.
     pub state: Option<State>,
     /// What was recorded up to there.
     pub metrics: Vec<MetricRow>,
@@ -120,17 +190,77 @@ pub(super) struct Before {
     pub parent_id: Option<String>,
 }
 
-/// Carries out an experiment: all of it, or what is left of an interrupted run.
-pub(super) fn one(place: &Place, resolved: &Resolved, before: Option<Before>) -> Result<Summary, Failure> {
-    let started = Instant::now();
-    let experiment = &resolved.experiment;
+/// Where a run comes from, if not from nothing.
+pub(super) enum Origin {
+    /// It is one of the repeats of this run.
+    Parent(String),
+    /// It goes on.
+    Before(Box<Before>),
+    /// It does again what this finished run did.
+    Reproduces { id: String, data_fingerprint: String },
+}
+
+/// Says what is run.
+pub(super) fn announce(experiment: &Experiment) {
     let about = &experiment.experiment;
-    let cache = place.cache;
     let title = match about.description.as_str() {
         "" => about.name.clone(),
         description => format!("{}: {description}", about.name),
     };
     output::item("experiment", &title);
+}
+
+pub(super) fn data_has_changed(run: &str) -> Failure {
+    Failure::request(
+        format!("the data of run {run} has changed since it was interrupted"),
+        "bring the old files back, or begin a new run with `affect run`".to_owned(),
+    )
+}
+
+/// What is known of a run before it begins.
+pub(super) fn header(
+    experiment: &Experiment,
+    prepared: &Prepared,
+    features: &FeatureSet,
+    parent_id: Option<String>,
+) -> Result<RunHeader, Failure> {
+    let about = &experiment.experiment;
+    let provenance = Provenance::collect(Circumstances {
+        folder: Path::new("."),
+        command_line: std::env::args().collect(),
+        seed: about.seed,
+        device: device::name(&device::open(experiment.train.device)?).into(),
+        threads: rayon::current_num_threads(),
+        data_fingerprint: data_fingerprint(prepared, features),
+        feature_key: features.key().into(),
+    });
+    let config_toml = config::to_toml(experiment);
+    Ok(RunHeader {
+        config_hash: blake3::hash(config_toml.as_bytes()).to_hex().to_string(),
+        config_toml,
+        tags: about.tags.clone(),
+        parent_id,
+        provenance,
+    })
+}
+
+/// Carries out an experiment: all of it, or what is left of an interrupted run.
+pub(super) fn one(place: &Place, resolved: &Resolved, origin: Option<Origin>) -> Result<Summary, Failure> {
+    let (mut before, mut parent_id, mut reproduced) = (None, None, None);
+    match origin {
+        None => {}
+        Some(Origin::Parent(parent)) => parent_id = Some(parent),
+        Some(Origin::Before(it)) => {
+            parent_id = it.parent_id.clone();
+            before = Some(it);
+        }
+        Some(Origin::Reproduces { id, data_fingerprint }) => reproduced = Some((id, data_fingerprint)),
+    }
+    let started = Instant::now();
+    let experiment = &resolved.experiment;
+    let about = &experiment.experiment;
+    let cache = place.cache;
+    announce(experiment);
     // A folder that cannot be written is found before any work.
     Database::open(place.runs)?;
     let device = device::open(experiment.train.device)?;
@@ -145,17 +275,23 @@ pub(super) fn one(place: &Place, resolved: &Resolved, before: Option<Before>) ->
     let flops = output::flops(prepared.plan.flops());
     output::item("network", &format!("{parameters}, {flops} per example"));
 
-    let data_fingerprint = data_fingerprint(&prepared, &features);
+    let mut header = header(experiment, &prepared, &features, parent_id)?;
     if let Some(before) = &before
-        && before.data_fingerprint != data_fingerprint
+        && before.data_fingerprint != header.provenance.data_fingerprint
     {
-        return Err(Failure::request(
-            format!(
-                "the data of run {} has changed since it was interrupted",
-                before.dir.id()
-            ),
-            "bring the old files back, or begin a new run with `affect run`".to_owned(),
-        ));
+        return Err(data_has_changed(before.dir.id()));
+    }
+    if let Some((id, data_fingerprint)) = reproduced {
+        let is = &header.provenance.data_fingerprint;
+        if data_fingerprint != *is {
+            return Err(Failure::Work {
+                message: format!(
+                    "run {id} cannot be reproduced: the data is not what it was (fingerprint {data_fingerprint}, now {is})"
+                ),
+                hint: Some("bring the old files back; `split.csv` in the run's folder names its examples".to_owned()),
+            });
+        }
+        header.tags.push(format!("reproduces:{id}"));
     }
     let dir = match &before {
         Some(before) => before.dir.clone(),
@@ -169,35 +305,17 @@ pub(super) fn one(place: &Place, resolved: &Resolved, before: Option<Before>) ->
     };
     let split = split::write(&prepared.manifest, &prepared.splits);
     files::write_whole(&dir.file("split.csv"), &split).inspect_err(|_| clear())?;
-    let provenance = Provenance::collect(Circumstances {
-        folder: Path::new("."),
-        command_line: std::env::args().collect(),
-        seed: about.seed,
-        device: device::name(&device).into(),
-        threads: rayon::current_num_threads(),
-        data_fingerprint,
-        feature_key: features.key().into(),
-    });
-    let config_toml = config::to_toml(experiment);
-    let header = RunHeader {
-        config_hash: blake3::hash(config_toml.as_bytes()).to_hex().to_string(),
-        config_toml,
-        tags: about.tags.clone(),
-        parent_id: before.as_ref().and_then(|before| before.parent_id.clone()),
-        provenance,
-    };
     let recorder = match &before {
         None => Recorder::start(dir.clone(), place.runs, header.clone()),
         Some(before) => {
-            let step = before.state.as_ref().map_or(0, |state| state.updates);
+            let step = before.state.as_ref().map_or(0, |state| state.validated);
             Recorder::resume(dir.clone(), place.runs, header.clone(), step)
         }
     }
     .inspect_err(|_| clear())?;
     let begin = match before.as_ref().and_then(|before| before.state.as_ref()) {
         Some(state) => {
-            let epochs = output::count(state.epoch as usize, "epoch");
-            output::item("resuming", &format!("{} after {epochs}", dir.id()));
+            output::item("resuming", &format!("{} after {}", dir.id(), state.place()));
             Begin::AfterLast
         }
         None => Begin::Fresh,
@@ -215,6 +333,7 @@ pub(super) fn one(place: &Place, resolved: &Resolved, before: Option<Before>) ->
         started,
         begin,
         metrics: before.map_or_else(Vec::new, |before| before.metrics),
+        profile: place.profile,
     };
     let done = {
         let _graceful = recording::Graceful::begin();
@@ -253,7 +372,7 @@ fn data_fingerprint(prepared: &Prepared, features: &FeatureSet) -> String {
 }
 
 /// The metrics of the table that ends a run; those of single classes are in the report.
-const HEADLINE: [&str; 10] = [
+pub(super) const HEADLINE: [&str; 10] = [
     "mse",
     "rmse",
     "mae",

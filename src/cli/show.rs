@@ -40,7 +40,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         params: database.params(&run.id)?,
         artifacts: database.artifacts(&run.id)?,
         notes: database.notes(&run.id)?,
-        children: database.children(&run.id)?.into_iter().map(|child| child.id).collect(),
+        children: database
+            .children(&run.id)?
+            .into_iter()
+            .rev()
+            .map(|child| child.id)
+            .collect(),
         run,
     };
     match args.json {

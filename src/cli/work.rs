@@ -1,10 +1,12 @@
 //! A run that has begun: baselines, training, test, report, each recorded as it comes.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::failure::Failure;
 use super::output;
 use super::pipeline::{Prepared, Sides, Unusable};
+use super::profile::Parts;
 use super::progress::Stage;
 use super::recording::{self, Watch, result_rows};
 use crate::config::Experiment;
@@ -17,7 +19,7 @@ use crate::report::{self, RunReport};
 use crate::track::{
     BaselineRow, MetricRow, Outcome, PredictionRow, Predictions, Recorder, ResultRow, RunDir, RunHeader, Status,
 };
-use crate::train::{Agreement, Begin, Data, Fitted, Labels, Settings, Stop, fit, predict};
+use crate::train::{self, Agreement, Begin, Data, Fitted, Labels, Settings, Stop, fit, predict};
 
 /// A run that has begun.
 pub struct Work<'a> {
@@ -34,6 +36,8 @@ pub struct Work<'a> {
     pub begin: Begin,
     /// What was recorded before an interruption.
     pub metrics: Vec<MetricRow>,
+    /// Whether to tell where the time went.
+    pub profile: bool,
 }
 
 /// What it came to.
@@ -96,7 +100,9 @@ impl Work<'_> {
             serde_json::json!({ "splits": sizes, "unusable_examples": self.unusable.examples, "faults": faults, "damaged": damaged, "remarks": remarks, "feature_shape": self.features.shape() }),
         );
 
+        let mut parts = Parts::since(self.started);
         let (baselines, baseline_remarks) = self.baselines()?;
+        parts.add("baselines", None);
         if recording::interrupted() {
             return Err(Failure::Interrupted {
                 message: "interrupted before training began".into(),
@@ -104,25 +110,25 @@ impl Work<'_> {
         }
         remarks.extend(baseline_remarks);
         let (fitted, metrics) = self.train()?;
+        parts.add("training", Some(&fitted.profile));
         let status = match fitted.stop {
             Stop::LastEpoch => Status::Completed,
             Stop::EarlyStopping => Status::StoppedEarly,
+            Stop::OutOfTime => {
+                remarks.push(self.out_of_time(&fitted));
+                Status::StoppedEarly
+            }
             Stop::Interrupted => {
-                let message = match fitted.epochs {
-                    0 => format!(
-                        "interrupted before the first epoch was done; `affect resume {}` begins it again",
-                        self.dir.id()
-                    ),
-                    epochs => format!(
-                        "interrupted after {}; `affect resume {}` goes on",
-                        output::count(epochs as usize, "epoch"),
-                        self.dir.id()
-                    ),
+                let (place, id) = (&fitted.place, self.dir.id());
+                let message = match fitted.steps {
+                    0 => format!("interrupted before the first update; `affect resume {id}` begins training again"),
+                    _ => format!("interrupted after {place}, which are saved; `affect resume {id}` goes on"),
                 };
                 return Err(Failure::Interrupted { message });
             }
         };
         let (results, predictions) = self.test()?;
+        parts.add("test", None);
         self.recorder.results(results.clone(), baselines.clone());
         let done = Done {
             status,
@@ -137,6 +143,10 @@ impl Work<'_> {
             remarks.push(warning);
         }
         self.report(&done, predictions, remarks)?;
+        parts.add("report", None);
+        if self.profile {
+            parts.tell(self.dir, self.recorder);
+        }
         Ok(done)
     }
 
@@ -192,6 +202,7 @@ impl Work<'_> {
                 let scores = score(problem, labels.truth(), predicted)?;
                 rows.extend(recording::baseline_rows(split.name(), name, &scores));
             }
+            self.write_baseline(baseline, [&output.validation, &output.test])?;
             if !output.remark.is_empty() {
                 remarks.push(format!("Baseline {name}: {}", output.remark));
             }
@@ -207,6 +218,7 @@ impl Work<'_> {
     fn human(&self) -> Result<Vec<BaselineRow>, Failure> {
         let problem = &self.prepared.problem;
         let mut rows = Vec::new();
+        let mut predicted = Vec::new();
         for (split, number) in [(Split::Val, 1), (Split::Test, 2)] {
             let (Labels::Values(truth), Some(deviations)) = (self.labels(split), self.deviations(split)) else {
                 continue;
@@ -215,8 +227,42 @@ impl Work<'_> {
             let rated = one_annotator(&truth, &deviations, problem.width(), seed, number)?;
             let scores = score(problem, Truth::Values(&truth), &rated)?;
             rows.extend(recording::baseline_rows(split.name(), Baseline::Human.name(), &scores));
+            predicted.push(rated);
+        }
+        if let [val, test] = predicted.as_slice() {
+            self.write_baseline(Baseline::Human, [val, test])?;
         }
         Ok(rows)
+    }
+
+    /// What a baseline predicts for the validation and test splits, beside what the model will predict.
+    fn write_baseline(&self, baseline: Baseline, predicted: [&[f32]; 2]) -> Result<(), Failure> {
+        let rows = [Split::Val, Split::Test]
+            .into_iter()
+            .zip(predicted)
+            .flat_map(|(split, predicted)| {
+                self.prediction_rows(split, self.sides.get(split), &self.labels(split), predicted)
+            })
+            .collect();
+        let path = self
+            .dir
+            .file(&baseline_predictions(baseline.name()).display().to_string());
+        if let Some(folder) = path.parent() {
+            crate::files::create_folder(folder)?;
+        }
+        let kind = self.outcome();
+        Ok(Predictions { kind, rows }.write(&path)?)
+    }
+
+    fn outcome(&self) -> Outcome {
+        match &self.prepared.problem {
+            Problem::Regression { targets } => Outcome::Regression {
+                targets: targets.clone(),
+            },
+            Problem::Classification { classes } => Outcome::Classification {
+                classes: classes.clone(),
+            },
+        }
     }
 
     /// Where a model that looks at nothing does as well on the test split, that must be said.
@@ -290,22 +336,11 @@ impl Work<'_> {
             checkpoints: &checkpoints,
             begin: self.begin,
         };
-        let mut watch = Watch {
-            recorder: self.recorder,
-            stage: Stage::start("training"),
-            started: Instant::now(),
-            learning_rate: None,
-            epochs: u32::try_from(self.experiment.train.epochs).unwrap_or(u32::MAX),
-            rows: self.metrics.clone(),
-        };
-        let fitted = fit(
-            self.network,
-            self.data(),
-            &self.sides.train,
-            &self.sides.val,
-            &settings,
-            &mut watch,
-        )?;
+        let train = &self.experiment.train;
+        let mut watch = Watch::start(self.recorder, train, self.metrics.clone());
+        let (data, sides) = (self.data(), self.sides);
+        let fitted = fit(self.network, data, &sides.train, &sides.val, &settings, &mut watch)
+            .inspect_err(|error| self.record_divergence(error))?;
         let best = match (fitted.best_epoch, fitted.best_value) {
             (Some(epoch), Some(value)) => {
                 let monitor = self.experiment.train.early_stopping.monitor.name();
@@ -313,9 +348,47 @@ impl Work<'_> {
             }
             _ => String::new(),
         };
-        let epochs = output::count(fitted.epochs as usize, "epoch");
-        watch.stage.finish(&format!("{epochs}{best}"));
+        watch.stage.finish(&format!("{}{best}", fitted.place));
+        self.recorder.event(
+            "trained",
+            serde_json::json!({ "stop": fitted.stop.name(), "epochs": fitted.epochs, "steps": fitted.steps, "best_epoch": fitted.best_epoch, "best_step": fitted.best_step }),
+        );
         Ok((fitted, watch.rows))
+    }
+
+    /// All that is known of it; the message names some of the examples only.
+    fn record_divergence(&self, error: &train::Error) {
+        let train::Error::Diverged(divergence) = error else {
+            return;
+        };
+        // JSON has no NaN.
+        let figure = |value: f64| value.to_string();
+        let good = divergence.last_good.as_ref();
+        self.recorder.event(
+            "diverged",
+            serde_json::json!({
+                "what": divergence.symptom.to_string(),
+                "value": figure(divergence.value),
+                "epoch": divergence.epoch,
+                "step": divergence.step,
+                "ids": divergence.ids,
+                "loss": divergence.loss.map(figure),
+                "gradient_norm": divergence.gradient_norm.map(figure),
+                "last_good": good.map(|good| serde_json::json!({ "step": good.step, "loss": good.loss, "gradient_norm": good.gradient_norm })),
+                "checkpoint": divergence.checkpoint.as_ref().map(|(path, place)| serde_json::json!({ "path": path, "after": place })),
+            }),
+        );
+    }
+
+    /// Says that training met its limit.
+    fn out_of_time(&self, fitted: &Fitted) -> String {
+        let minutes = self.experiment.train.max_minutes.unwrap_or_default();
+        let text = format!(
+            "training ended after {}, because `train.max_minutes` ({minutes}) were over: where it ends depends on the machine",
+            fitted.place
+        );
+        output::item("", &text);
+        text
     }
 
     /// Predicts every split with the best parameters.
@@ -339,14 +412,7 @@ impl Work<'_> {
             rows.extend(self.prediction_rows(split, examples, &labels, &predicted));
         }
         let predictions = Predictions {
-            kind: match problem {
-                Problem::Regression { targets } => Outcome::Regression {
-                    targets: targets.clone(),
-                },
-                Problem::Classification { classes } => Outcome::Classification {
-                    classes: classes.clone(),
-                },
-            },
+            kind: self.outcome(),
             rows,
         };
         predictions.write(&self.dir.file("predictions.csv"))?;
@@ -425,6 +491,11 @@ impl Work<'_> {
         stage.finish(&format!("{} and report.html", output::count(figures.len(), "plot")));
         Ok(())
     }
+}
+
+/// The file of a baseline's predictions in a run's folder.
+pub fn baseline_predictions(baseline: &str) -> PathBuf {
+    Path::new("baselines").join(format!("{baseline}.csv"))
 }
 
 fn examples<'a>(features: &'a [Vec<f64>], truth: Truth<'a>) -> Examples<'a> {

@@ -123,6 +123,27 @@ impl Default for SplitSpec {
     }
 }
 
+impl SplitSpec {
+    /// Whether another seed of the experiment would make another split.
+    pub fn goes_by_experiment_seed(&self) -> bool {
+        match self {
+            Self::Random { seed, .. } | Self::KFold { seed, .. } | Self::LeaveOneGroupOut { seed, .. } => {
+                seed.is_none()
+            }
+            Self::Official | Self::Column | Self::File { .. } => false,
+        }
+    }
+
+    /// The same split with another fold to test; itself where there are no folds.
+    pub fn with_fold(&self, number: usize) -> Self {
+        let mut changed = self.clone();
+        if let Self::KFold { fold, .. } | Self::LeaveOneGroupOut { fold, .. } = &mut changed {
+            *fold = number;
+        }
+        changed
+    }
+}
+
 /// The side of every example, in the manifest's order.
 ///
 /// # Errors

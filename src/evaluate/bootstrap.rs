@@ -43,21 +43,51 @@ pub fn score_with_intervals(
     seed: u64,
     resamples: usize,
 ) -> Result<Vec<Score>, EvaluateError> {
-    let examples = problem.check(truth, predicted)?;
-    check_length("groups", examples, groups.len())?;
-    let mut scores = score(problem, truth, predicted)?;
-    let groups = Groups::of(groups);
-    if groups.members.len() < 2 || resamples < 2 {
+    score_repeats_with_intervals(problem, &[(truth, predicted, groups)], seed, resamples)
+}
+
+/// As [`score_with_intervals`], for several repeats on examples of the same groups: each figure is the mean over the repeats. A resample
+/// draws the same groups of every repeat, so the interval is that of the mean.
+///
+/// # Errors
+/// As for [`score_with_intervals`]; also repeats whose groups differ.
+pub fn score_repeats_with_intervals(
+    problem: &Problem,
+    repeats: &[(Truth, &[f32], &[String])],
+    seed: u64,
+    resamples: usize,
+) -> Result<Vec<Score>, EvaluateError> {
+    let mut of_repeats = Vec::new();
+    let mut parts = Vec::new();
+    let mut names: Option<Vec<&str>> = None;
+    for &(truth, predicted, groups) in repeats {
+        let examples = problem.check(truth, predicted)?;
+        check_length("groups", examples, groups.len())?;
+        of_repeats.push(score(problem, truth, predicted)?);
+        let groups = Groups::of(groups);
+        parts.push(Parts::of(problem, truth, predicted, &groups));
+        match &names {
+            Some(names) if *names != groups.names => return Err(EvaluateError::OtherGroups),
+            _ => names = Some(groups.names),
+        }
+    }
+    let mut scores = mean_of_repeats(&of_repeats);
+    let groups = names.map_or(0, |names| names.len());
+    if groups < 2 || resamples < 2 {
         return Ok(scores);
     }
-    let parts = Parts::of(problem, truth, predicted, &groups);
     let draws: Vec<Vec<f64>> = (0..resamples as u64)
         .into_par_iter()
         .map_init(
-            || vec![0u32; groups.members.len()],
+            || vec![0u32; groups],
             |weights, resample| {
                 draw(weights, seed, resample);
-                parts.combined(weights).values(ConstantTruth::Undefined)
+                let of_repeats: Vec<Vec<f64>> = parts
+                    .iter()
+                    .map(|parts| parts.combined(weights).values(ConstantTruth::Undefined))
+                    .collect();
+                let mean = |index: usize| mean(of_repeats.iter().filter_map(|values| values.get(index).copied()));
+                (0..scores.len()).map(mean).collect()
             },
         )
         .collect();
@@ -74,6 +104,27 @@ pub fn score_with_intervals(
         }
     }
     Ok(scores)
+}
+
+fn mean_of_repeats(repeats: &[Vec<Score>]) -> Vec<Score> {
+    let Some(first) = repeats.first() else {
+        return Vec::new();
+    };
+    let mut scores = first.clone();
+    for (index, score) in scores.iter_mut().enumerate() {
+        let values = repeats.iter().filter_map(|scores| scores.get(index));
+        score.value = mean(values.map(|score| score.value));
+    }
+    scores
+}
+
+/// Of one value: that value, bit for bit.
+fn mean(mut values: impl Iterator<Item = f64>) -> f64 {
+    let Some(first) = values.next() else {
+        return f64::NAN;
+    };
+    let (sum, count) = values.fold((first, 1.0), |(sum, count), value| (sum + value, count + 1.0));
+    sum / count
 }
 
 /// How often each group is in the resample.
@@ -96,19 +147,19 @@ pub(super) fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
 }
 
 /// The examples of each group, groups sorted by name.
-pub(super) struct Groups {
+pub(super) struct Groups<'a> {
+    names: Vec<&'a str>,
     pub members: Vec<Vec<usize>>,
 }
 
-impl Groups {
-    pub fn of(groups: &[String]) -> Self {
+impl<'a> Groups<'a> {
+    pub fn of(groups: &'a [String]) -> Self {
         let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (example, group) in groups.iter().enumerate() {
             members.entry(group).or_default().push(example);
         }
-        Self {
-            members: members.into_values().collect(),
-        }
+        let (names, members) = members.into_iter().unzip();
+        Self { names, members }
     }
 }
 

@@ -5,6 +5,8 @@ use thiserror::Error;
 /// Why there is no figure.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum EvaluateError {
+    #[error("the repeats were not evaluated on the same groups; pass the predictions of the same examples")]
+    OtherGroups,
     #[error("there are no {what} to evaluate; give at least one")]
     Empty { what: &'static str },
     #[error("{what}: expected {expected} values, found {found}; pass one for every example and column")]

@@ -15,12 +15,14 @@ mod problem;
 pub mod regression;
 pub mod scores;
 pub mod spec;
+pub mod spread;
 
 pub use baselines::{BaselineOutput, Choice, Examples, fit_and_predict, pool};
-pub use bootstrap::{FEW_GROUPS, score_with_intervals};
+pub use bootstrap::{FEW_GROUPS, score_repeats_with_intervals, score_with_intervals};
 pub use classification::{ClassMetrics, ClassificationMetrics, Confusion};
 pub use error::EvaluateError;
 pub use problem::{Problem, TaskKind, Truth};
 pub use regression::{RegressionMetrics, regression};
 pub use scores::{CLASSIFICATION_METRICS, REGRESSION_METRICS, Score, higher_is_better, score};
 pub use spec::{Baseline, EvaluateSpec};
+pub use spread::{Spread, spread};

@@ -20,6 +20,7 @@ mod process;
 mod provenance;
 mod query;
 mod rebuild;
+pub mod record;
 mod recorder;
 mod resolve;
 pub mod rows;

@@ -142,10 +142,10 @@ impl Database {
         self.summaries(&format!("{conditions} ORDER BY {order} LIMIT {limit}"), &values)
     }
 
-    /// The runs that go back to `parent`, oldest first.
+    /// The runs that go back to the run `parent`, newest first.
     pub fn children(&self, parent: &str) -> Result<Vec<RunSummary>, Error> {
         self.correct_the_dead()?;
-        self.summaries("parent_id = ?1 ORDER BY created_at, id", &[&parent])
+        self.summaries("parent_id = ?1 ORDER BY created_at DESC, id DESC", &[&parent])
     }
 
     /// The value of `key` for each of `runs`: null where a run has none.

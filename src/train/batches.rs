@@ -19,6 +19,14 @@ pub enum Labels {
 }
 
 impl Labels {
+    /// Labels of the same kind, of no example.
+    pub fn none(&self) -> Self {
+        match self {
+            Self::Values(_) => Self::Values(Vec::new()),
+            Self::Classes(_) => Self::Classes(Vec::new()),
+        }
+    }
+
     /// Adds others of the same kind.
     pub fn extend(&mut self, others: Self) {
         match (self, others) {
@@ -68,6 +76,14 @@ pub struct Data<'a> {
     pub agreement: Option<Agreement<'a>>,
 }
 
+impl Data<'_> {
+    /// The names of examples.
+    pub fn names(&self, examples: &[usize]) -> Vec<String> {
+        let name = |&example: &usize| self.ids.get(example).cloned();
+        examples.iter().filter_map(name).collect()
+    }
+}
+
 /// One batch on the device.
 pub struct Batch {
     /// `[batch, channels, rows, frames]`.
@@ -101,6 +117,8 @@ pub struct Preparation<'a> {
     pub weights: Option<&'a ExampleWeights>,
     /// `None` for validation and test.
     pub augment: Option<Augment<'a>>,
+    /// Batches at the beginning that are passed over: they were done before an interruption.
+    pub done: usize,
 }
 
 /// Batches that wait while the network computes.
@@ -119,7 +137,7 @@ pub fn for_each_batch<E: From<candle_core::Error>>(
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(AHEAD);
         scope.spawn(move || {
-            for (number, chunk) in examples.chunks(batch_size.max(1)).enumerate() {
+            for (number, chunk) in examples.chunks(batch_size.max(1)).enumerate().skip(preparation.done) {
                 if sender.send(batch(data, chunk, device, preparation, number)).is_err() {
                     break; // nobody listens any more
                 }

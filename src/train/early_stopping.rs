@@ -1,4 +1,4 @@
-//! Which epoch was best, and when is it enough?
+//! Which validation was best, and when is it enough?
 
 use serde::{Deserialize, Serialize};
 
@@ -10,12 +10,14 @@ use crate::evaluate::{Problem, TaskKind, higher_is_better};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EarlyStopping {
     pub best_epoch: Option<u32>,
+    /// The updates that had been done then.
+    pub best_step: Option<u64>,
     #[serde(with = "super::exact")]
     pub best_value: Option<f64>,
-    bad_epochs: usize,
+    without_improvement: usize,
 }
 
-/// What an epoch was.
+/// What a validation showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The best so far.
@@ -27,8 +29,8 @@ pub enum Verdict {
 }
 
 impl EarlyStopping {
-    /// Judges an epoch. NaN is never better.
-    pub fn judge(&mut self, spec: &EarlyStoppingSpec, epoch: u32, value: f64) -> Verdict {
+    /// Judges a validation in `epoch`, after `step` updates. NaN is never better.
+    pub fn judge(&mut self, spec: &EarlyStoppingSpec, epoch: u32, step: u64, value: f64) -> Verdict {
         let better = match self.best_value {
             None => !value.is_nan(),
             Some(best) if spec.monitor.maximize() => value > best + spec.min_delta,
@@ -36,20 +38,21 @@ impl EarlyStopping {
         };
         if better {
             self.best_epoch = Some(epoch);
+            self.best_step = Some(step);
             self.best_value = Some(value);
-            self.bad_epochs = 0;
+            self.without_improvement = 0;
             return Verdict::Best;
         }
-        self.bad_epochs += 1;
+        self.without_improvement += 1;
         match self.is_over(spec) {
             true => Verdict::Stop,
             false => Verdict::Worse,
         }
     }
 
-    /// Whether the last epoch judged was not better for the last time.
+    /// Whether the last validation judged was not better for the last time.
     pub fn is_over(&self, spec: &EarlyStoppingSpec) -> bool {
-        self.bad_epochs >= spec.patience.max(1)
+        self.without_improvement >= spec.patience.max(1)
     }
 }
 
@@ -128,12 +131,12 @@ mod tests {
         values
             .iter()
             .enumerate()
-            .map(|(epoch, &value)| stopping.judge(&spec, epoch as u32 + 1, value))
+            .map(|(epoch, &value)| stopping.judge(&spec, epoch as u32 + 1, epoch as u64, value))
             .collect()
     }
 
     #[test]
-    fn it_stops_after_patience_epochs_without_improvement() {
+    fn it_stops_after_patience_validations_without_improvement() {
         use Verdict::{Best, Stop, Worse};
         assert_eq!(
             verdicts(Monitor::Loss, 0.0, &[1.0, 0.9, 0.9, 0.8, 0.9, f64::NAN]),

@@ -1,26 +1,36 @@
 //! How does the network learn?
 //!
-//! [`fit`] is the loop: batches, loss, optimiser, schedule, early stopping, checkpoints. It tells an [`Observer`] what
-//! happens and prints nothing. Given equal settings and data it gives equal bits, on any number of threads.
+//! [`fit`] is the loop (`session.rs`): steps (`trainer.rs`), validations, schedule, early stopping, checkpoints. It tells an
+//! [`Observer`] what happens and prints nothing. Given equal settings and data it gives equal bits, on any number of threads,
+//! interrupted or not.
 
 pub mod augment;
 mod batches;
 pub mod checkpoint;
+mod clock;
 pub mod device;
+pub mod divergence;
 pub mod early_stopping;
-mod epoch;
 mod exact;
 mod fit;
 pub mod gradients;
 pub mod loss;
 pub mod optimizer;
+mod predict;
+pub mod profile;
+mod running;
 pub mod schedule;
+mod session;
 pub mod spec;
+mod trainer;
+mod validation;
 
 pub use batches::{Data, Labels};
-pub use epoch::predict;
-pub use fit::{Begin, EpochSummary, Fitted, Observer, Settings, Stop, fit};
+pub use divergence::Divergence;
+pub use fit::{BatchSummary, Begin, Fitted, Observer, Settings, Stop, ValidationSummary, fit};
 pub use loss::Agreement;
+pub use predict::predict;
+pub use profile::{Phase, Profile};
 pub use spec::{AugmentSpec, LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
 
 use crate::evaluate::TaskKind;
@@ -29,15 +39,8 @@ use crate::{evaluate, files};
 /// Why training ended without a result.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `what`: "loss", "validation loss". `step`: optimiser steps, 1-based; for the validation, those done.
-    #[error("training diverged: the {what} became {value} in epoch {epoch} at step {step}; the batch: {}", few(.ids))]
-    Diverged {
-        what: &'static str,
-        value: f64,
-        epoch: u32,
-        step: u64,
-        ids: Vec<String>,
-    },
+    #[error("{0}")]
+    Diverged(Box<Divergence>),
     #[error("the network predicts {value} for `{id}`")]
     Prediction { id: String, value: f64 },
     #[error("the loss \"{loss}\" does not fit {task}")]
@@ -72,14 +75,9 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Diverged { epoch, .. } => Some(format!(
-                "try a smaller `optimizer.learning_rate`, or normalised features{}",
-                if *epoch > 1 {
-                    "; the best checkpoint so far is kept"
-                } else {
-                    ""
-                }
-            )),
+            Self::Diverged(_) => {
+                Some("try a smaller `optimizer.learning_rate`, `train.clip_norm`, or normalised features".into())
+            }
             Self::Prediction { .. } => {
                 Some("try a smaller `optimizer.learning_rate`, or look at that example's features".into())
             }
@@ -117,12 +115,8 @@ impl Error {
     }
 }
 
-/// The first names of a list, and how many more there are.
-fn few(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
+impl From<Divergence> for Error {
+    fn from(divergence: Divergence) -> Self {
+        Self::Diverged(Box::new(divergence))
     }
 }

@@ -18,7 +18,7 @@ const SMALLEST_CHANGE: f64 = 1e-8;
 pub struct Memory {
     #[serde(with = "super::exact")]
     best: Option<f64>,
-    bad_epochs: usize,
+    without_improvement: usize,
     cooldown: usize,
     /// The rate, once it has changed.
     #[serde(with = "super::exact")]
@@ -92,11 +92,11 @@ impl Schedule {
         }
     }
 
-    /// After an epoch whose monitored value was `value` (`maximize`: larger is better), and `updates` in all.
+    /// After a validation whose monitored value was `value` (`maximize`: larger is better), and `updates` in all.
     ///
     /// Plateau follows PyTorch's `ReduceLROnPlateau` with a relative threshold: a better value resets the count; more than
-    /// `patience` epochs without one multiply the rate by `factor`. NaN is never better. Epochs of the warm-up don't count.
-    pub fn epoch_done(&mut self, updates: u64, value: f64, maximize: bool) {
+    /// `patience` validations without one multiply the rate by `factor`. NaN is never better. Those within the warm-up don't count.
+    pub fn validated(&mut self, updates: u64, value: f64, maximize: bool) {
         if let ScheduleSpec::Plateau(spec) = &self.spec
             && updates > self.warmup
         {
@@ -114,16 +114,16 @@ impl Memory {
         };
         if better {
             self.best = Some(value);
-            self.bad_epochs = 0;
+            self.without_improvement = 0;
         } else {
-            self.bad_epochs += 1;
+            self.without_improvement += 1;
         }
         if self.cooldown > 0 {
             self.cooldown -= 1;
-            self.bad_epochs = 0;
+            self.without_improvement = 0;
         }
-        if self.bad_epochs > spec.patience {
-            self.bad_epochs = 0;
+        if self.without_improvement > spec.patience {
+            self.without_improvement = 0;
             self.cooldown = spec.cooldown;
             let old = self.rate.unwrap_or(base);
             let new = (old * spec.factor).max(spec.min_learning_rate);
@@ -170,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_falls_after_more_than_patience_bad_epochs() {
+    fn the_rate_falls_after_more_than_patience_without_improvement() {
         let mut schedule = schedule("kind = \"plateau\"\nfactor = 0.5\npatience = 1\nmin_learning_rate = 0.2");
         let rates: Vec<f64> = [1.0, f64::NAN, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5]
             .iter()
             .map(|&loss| {
-                schedule.epoch_done(1, loss, false);
+                schedule.validated(1, loss, false);
                 schedule.rate(1)
             })
             .collect();
@@ -186,7 +186,7 @@ mod tests {
     fn a_first_value_that_is_nan_is_not_the_best() {
         let mut schedule = schedule("kind = \"plateau\"\npatience = 1");
         for value in [f64::NAN, 1.0, 0.5, 0.2, 0.1] {
-            schedule.epoch_done(1, value, false);
+            schedule.validated(1, value, false);
         }
         assert_eq!(schedule.rate(1), 1.0);
     }

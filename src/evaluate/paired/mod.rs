@@ -10,5 +10,5 @@ pub mod wilcoxon;
 
 pub use difference::{Difference, Paired, compare};
 pub use holm::holm;
-pub use student::{Spread, TTest, paired_t_test, spread};
+pub use student::{TTest, paired_t_test};
 pub use wilcoxon::{Method, Wilcoxon, wilcoxon};

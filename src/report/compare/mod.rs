@@ -18,7 +18,7 @@ pub use settings::SettingRow;
 
 use super::metric;
 use super::table::reported_split;
-use crate::evaluate::paired::spread;
+use crate::evaluate::spread;
 use crate::track::ResultRow;
 
 /// Resamples behind the intervals of differences.
@@ -132,8 +132,16 @@ fn figures(groups: &[Group], split: &str) -> Vec<FigureRow> {
     }
     let several = keys.iter().any(|(_, target)| !target.is_empty());
     // The average over a single target says nothing new.
-    let targets_of = |name: &str| keys.iter().filter(|(other, target)| *other == name && !target.is_empty()).count();
-    let single: Vec<&str> = keys.iter().map(|(name, _)| *name).filter(|name| targets_of(name) == 1).collect();
+    let targets_of = |name: &str| {
+        keys.iter()
+            .filter(|(other, target)| *other == name && !target.is_empty())
+            .count()
+    };
+    let single: Vec<&str> = keys
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| targets_of(name) == 1)
+        .collect();
     keys.retain(|(name, target)| !target.is_empty() || !single.contains(name));
     keys.sort_by_key(|(name, target)| (metric::place(name), target.is_empty()));
     let rows = keys.into_iter().map(|(name, target)| FigureRow {
@@ -162,12 +170,12 @@ fn figure(group: &Group, split: &str, name: &str, target: &str) -> Option<Figure
         .collect();
     let spread = spread(&values)?;
     Some(Figure {
-        n: spread.count,
+        n: spread.n,
         mean: spread.mean,
         deviation: spread.deviation,
         ci: match rows.as_slice() {
             [only] => only.ci,
-            _ => spread.interval,
+            _ => spread.ci,
         },
     })
 }

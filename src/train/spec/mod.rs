@@ -10,6 +10,8 @@ pub use loss::{ClassWeights, LossSpec, Weighting};
 pub use optimizer::{AdamSpec, DecayOn, OptimizerSpec, RmspropSpec, SgdSpec};
 pub use schedule::{Pace, ScheduleSpec, Warmup};
 
+use std::num::NonZeroU64;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +34,20 @@ pub struct TrainSpec {
     #[schemars(range(min = 1e-9))]
     pub clip_value: Option<f64>,
     pub device: DeviceSpec,
+    /// When the validation split is looked at: `"epoch"` (after each), or `{ updates = 200 }`, also in the middle of an epoch. Early
+    /// stopping and a plateau count validations, and the training figures of each are those since the one before.
+    pub validate_every: ValidateEvery,
     pub early_stopping: EarlyStoppingSpec,
+    /// Training ends after so many minutes (those before an interruption count too) with the best network so far, which is then
+    /// tested. Where it ends depends on the machine: a run that met its limit cannot be repeated bit for bit.
+    #[schemars(range(min = 0.001))]
+    pub max_minutes: Option<f64>,
+    /// How many of the last checkpoints are kept, beside the best one: each is as large as network and optimiser together.
+    #[schemars(range(min = 1, max = 1000))]
+    pub keep_last: usize,
+    /// A checkpoint is written at every validation, and between them when the last one is so many minutes old. Changes no result.
+    #[schemars(range(min = 0.0))]
+    pub checkpoint_minutes: f64,
 }
 
 impl Default for TrainSpec {
@@ -44,9 +59,24 @@ impl Default for TrainSpec {
             clip_norm: None,
             clip_value: None,
             device: DeviceSpec::default(),
+            validate_every: ValidateEvery::default(),
             early_stopping: EarlyStoppingSpec::default(),
+            max_minutes: None,
+            keep_last: 2,
+            checkpoint_minutes: 10.0,
         }
     }
+}
+
+/// When the validation split is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ValidateEvery {
+    /// After every epoch.
+    #[default]
+    Epoch,
+    /// After so many updates, and at the end.
+    Updates(NonZeroU64),
 }
 
 /// Where the network runs.
@@ -63,10 +93,10 @@ pub enum DeviceSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EarlyStoppingSpec {
-    /// The value that decides which epoch is best: `val/loss`, or a metric of the validation split such as `val/mae`
+    /// The value that decides which validation is best: `val/loss`, or a metric of the validation split such as `val/mae`
     /// or `val/uar`.
     pub monitor: Monitor,
-    /// Epochs without improvement until it stops.
+    /// Validations (epochs, where `train.validate_every` says nothing else) without improvement until it stops.
     #[schemars(range(min = 1))]
     pub patience: usize,
     /// What counts as improvement.
