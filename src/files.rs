@@ -132,6 +132,17 @@ pub fn remove_folder(folder: &Path) -> Result<(), Error> {
     }
 }
 
+/// Moves a folder to where nothing is yet, on the same file system; the folders above `to` are made.
+pub fn move_folder(from: &Path, to: &Path) -> Result<(), Error> {
+    let parent = to.parent().unwrap_or(Path::new("."));
+    create_folder(parent)?;
+    if to.exists() {
+        return Err(Error::at("move a folder to", to)(io::ErrorKind::AlreadyExists.into()));
+    }
+    std::fs::rename(from, to).map_err(Error::at("move", from))?;
+    sync_folder(parent).map_err(Error::at("write", parent))
+}
+
 /// What becomes of a folder that another one replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Old {

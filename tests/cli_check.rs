@@ -88,7 +88,7 @@ fn features_are_computed_once() {
 }
 
 /// Every command, with the flags that its help must speak of.
-const COMMANDS: [(&str, &[&str]); 11] = [
+const COMMANDS: [(&str, &[&str]); 17] = [
     (
         "run",
         &[
@@ -148,8 +148,35 @@ const COMMANDS: [(&str, &[&str]); 11] = [
         ],
     ),
     ("datasets", &["list", "show", "verify", "clean"]),
-    ("ls", &["--experiment", "--limit", "--rebuild", "--runs", "--json"]),
+    (
+        "ls",
+        &[
+            "--experiment",
+            "--status",
+            "--tag",
+            "--since",
+            "--where",
+            "--sort",
+            "--reverse",
+            "--limit",
+            "--columns",
+            "--all",
+            "--rebuild",
+            "--runs",
+            "--json",
+            "--csv",
+        ],
+    ),
     ("show", &["<RUN>", "--runs", "--json"]),
+    (
+        "compare",
+        &["[RUN]", "--experiment", "--group-by", "--format", "--runs", "--json"],
+    ),
+    ("tag", &["<RUN>", "<TAG>...", "--remove", "--runs"]),
+    ("note", &["<RUN>", "<TEXT>...", "--runs"]),
+    ("rm", &["<RUN>...", "--purge", "--runs"]),
+    ("restore", &["[RUN]...", "--runs"]),
+    ("export", &["[RUN]...", "--csv", "--runs"]),
     ("schema", &["--color"]),
     ("completions", &["<SHELL>", "bash", "zsh", "fish"]),
     ("doctor", &["--runs", "--cache", "--json"]),

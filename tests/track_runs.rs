@@ -270,6 +270,62 @@ fn a_database_that_is_held_or_lost_costs_nothing() {
 }
 
 #[test]
+fn a_database_that_is_deleted_during_a_run_is_made_anew() {
+    let runs = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(runs.path(), "x").unwrap();
+    let recorder = Recorder::start(dir.clone(), runs.path(), header()).unwrap();
+    recorder.metrics(vec![row("train", 1, 1.0)]);
+    std::thread::sleep(std::time::Duration::from_millis(800));
+    for ending in ["", "-wal", "-shm"] {
+        drop(std::fs::remove_file(runs.path().join(format!("affect.sqlite{ending}"))));
+    }
+    recorder.metrics(vec![row("train", 2, 1.0)]);
+    let finished = recorder.finish(Status::Completed, None).unwrap();
+    assert_eq!(finished.complaints, Vec::<String>::new());
+    let database = Database::open_existing(runs.path()).unwrap();
+    assert_eq!(database.metrics(dir.id()).unwrap().len(), 2);
+    assert_eq!(database.resolve(dir.id()).unwrap().status, Status::Completed);
+}
+
+#[test]
+fn a_database_that_is_damaged_during_a_run_stops_nothing_and_is_put_right_from_the_log() {
+    let runs = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(runs.path(), "x").unwrap();
+    let recorder = Recorder::start(dir.clone(), runs.path(), header()).unwrap();
+    recorder.metrics(vec![row("train", 1, 1.0)]);
+    files::write_whole(&runs.path().join("affect.sqlite"), &[b'x'; 9000]).unwrap();
+    recorder.metrics(vec![row("train", 2, 1.0)]);
+    let finished = recorder.finish(Status::Completed, None).unwrap();
+    let complaint = finished.complaints.join(" ");
+    assert!(complaint.contains("affect ls --rebuild"), "{complaint}");
+    let rebuilt = Database::rebuild(runs.path()).unwrap();
+    assert!(rebuilt.set_aside.is_some());
+    let database = Database::open_existing(runs.path()).unwrap();
+    assert_eq!(database.metrics(dir.id()).unwrap().len(), 2);
+    assert_eq!(database.resolve(dir.id()).unwrap().status, Status::Completed);
+}
+
+#[test]
+fn a_run_of_another_machine_lives_as_long_as_its_heartbeat() {
+    let runs = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(runs.path(), "x").unwrap();
+    let recorder = Recorder::start(dir.clone(), runs.path(), header()).unwrap();
+    // As a machine that shares the folder would have left it, and then fell silent.
+    let other = rusqlite::Connection::open(runs.path().join("affect.sqlite")).unwrap();
+    other.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    drop(recorder);
+    let at = |seconds: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds)).to_string();
+    let leave = |seconds: i64| {
+        let change = "UPDATE runs SET status = 'running', finished_at = NULL, host = 'another', boot_id = 'another',
+             pid = 1, pid_started = 1, heartbeat_at = ?1";
+        other.execute(change, [at(seconds)]).unwrap();
+        Database::open(runs.path()).unwrap().resolve(dir.id()).unwrap().status
+    };
+    assert_eq!(leave(20), Status::Running);
+    assert_eq!(leave(3600), Status::Interrupted);
+}
+
+#[test]
 fn a_runs_folder_that_cannot_hold_a_database_is_an_error_with_a_hint() {
     let runs = tempfile::tempdir().unwrap();
     let dir = RunDir::create(runs.path(), "x").unwrap();

@@ -5,15 +5,18 @@
 
 mod check;
 mod check_pairs;
+mod compare;
 mod completions;
 mod datasets;
 mod doctor;
 mod experiment_args;
+mod export;
 mod failure;
 mod feature_cache;
 mod features;
 mod folders;
 mod ls;
+mod note;
 mod output;
 mod pipeline;
 mod profile;
@@ -21,10 +24,14 @@ mod progress;
 mod recording;
 mod repeats;
 mod reproduce;
+mod restore;
 mod resume;
+mod rm;
 mod run;
 mod schema;
 mod show;
+mod since;
+mod tag;
 mod work;
 
 use std::process::ExitCode;
@@ -54,6 +61,12 @@ enum Command {
     Datasets(datasets::Args),
     Ls(ls::Args),
     Show(show::Args),
+    Compare(compare::Args),
+    Tag(tag::Args),
+    Note(note::Args),
+    Rm(rm::Args),
+    Restore(restore::Args),
+    Export(export::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Doctor(doctor::Args),
@@ -90,6 +103,12 @@ pub fn main() -> ExitCode {
         Command::Datasets(args) => datasets::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Tag(args) => tag::run(&args),
+        Command::Note(args) => note::run(&args),
+        Command::Rm(args) => rm::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -60,6 +60,25 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     }
 }
 
+/// Rows as CSV, for [`result`].
+pub fn csv<H, R>(header: H, rows: R) -> Result<String, Failure>
+where
+    H: IntoIterator<Item: AsRef<[u8]>>,
+    R: IntoIterator<Item: IntoIterator<Item: AsRef<[u8]>>>,
+{
+    let fault = |error: &dyn std::fmt::Display| Failure::Work {
+        message: format!("cannot write the output as CSV: {error}"),
+        hint: None,
+    };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(header).map_err(|error| fault(&error))?;
+    for row in rows {
+        writer.write_record(row).map_err(|error| fault(&error))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| fault(&error))?;
+    String::from_utf8(bytes).map_err(|error| fault(&error))
+}
+
 /// Text in bold, for [`result`].
 pub fn bold(text: &str) -> String {
     format!("{BOLD}{text}{BOLD:#}")

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::folders::RunsArg;
 use super::output;
 use crate::report::table::Comparison;
-use crate::track::{ArtifactRow, BaselineRow, Database, ParamRow, ResultRow, RunSummary};
+use crate::track::{ArtifactRow, BaselineRow, Database, NoteRow, ParamRow, ResultRow, RunSummary};
 
 /// Show a run: settings, results next to baselines, files.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,9 @@ struct Shown {
     baselines: Vec<BaselineRow>,
     params: Vec<ParamRow>,
     artifacts: Vec<ArtifactRow>,
+    notes: Vec<NoteRow>,
+    /// The runs that go back to this one.
+    children: Vec<String>,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
@@ -36,6 +39,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         baselines: database.baselines(&run.id)?,
         params: database.params(&run.id)?,
         artifacts: database.artifacts(&run.id)?,
+        notes: database.notes(&run.id)?,
+        children: database
+            .children(&run.id)?
+            .into_iter()
+            .rev()
+            .map(|child| child.id)
+            .collect(),
         run,
     };
     match args.json {
@@ -61,6 +71,17 @@ fn text(shown: &Shown) -> String {
         format!("seed       {}, {}", run.seed, run.device),
         format!("folder     {}", run.path.display()),
     ];
+    if let Some(parent) = &run.parent_id {
+        lines.push(format!("parent     {parent}"));
+    }
+    if !shown.children.is_empty() {
+        lines.push(format!("children   {}", shown.children.join(", ")));
+    }
+    if !run.tags.is_empty() {
+        lines.push(format!("tags       {}", run.tags.join(", ")));
+    }
+    lines
+        .extend((shown.notes.iter()).map(|note| format!("note       {}: {}", note.at.strftime("%Y-%m-%d"), note.text)));
     if let Some(error) = &run.error {
         lines.push(format!("error      {error}"));
     }

@@ -20,7 +20,7 @@ use super::{EvaluateError, Problem, Score, Truth, score};
 use crate::random::Generator;
 
 /// Of these shares of the resamples the interval's ends are taken.
-const ENDS: (f64, f64) = (0.025, 0.975);
+pub(super) const ENDS: (f64, f64) = (0.025, 0.975);
 
 /// With fewer groups than this an interval says little: resamples of a handful of groups are much alike, and the interval comes out
 /// too narrow (Cameron, Gelbach and Miller 2008).
@@ -128,7 +128,7 @@ fn mean(mut values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// How often each group is in the resample.
-fn draw(weights: &mut [u32], seed: u64, resample: u64) {
+pub(super) fn draw(weights: &mut [u32], seed: u64, resample: u64) {
     weights.fill(0);
     let mut generator = Generator::keyed(seed, "bootstrap", &[resample]);
     for _ in 0..weights.len() {
@@ -139,7 +139,7 @@ fn draw(weights: &mut [u32], seed: u64, resample: u64) {
 }
 
 /// Linear between the two nearest of the sorted values, as NumPy's default.
-fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
+pub(super) fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     let position = share * (sorted.len().checked_sub(1)? as f64);
     let below = *sorted.get(position.floor() as usize)?;
     let above = *sorted.get(position.ceil() as usize)?;
@@ -147,13 +147,13 @@ fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
 }
 
 /// The examples of each group, groups sorted by name.
-struct Groups<'a> {
+pub(super) struct Groups<'a> {
     names: Vec<&'a str>,
-    members: Vec<Vec<usize>>,
+    pub members: Vec<Vec<usize>>,
 }
 
 impl<'a> Groups<'a> {
-    fn of(groups: &'a [String]) -> Self {
+    pub fn of(groups: &'a [String]) -> Self {
         let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (example, group) in groups.iter().enumerate() {
             members.entry(group).or_default().push(example);
@@ -164,7 +164,7 @@ impl<'a> Groups<'a> {
 }
 
 /// What each group adds to a summary.
-enum Parts {
+pub(super) enum Parts {
     /// Per target, per group.
     Regression(Vec<Vec<Moments>>),
     /// Per group the cells of the confusion matrix that it touches, with counts.
@@ -175,7 +175,7 @@ enum Parts {
 }
 
 impl Parts {
-    fn of(problem: &Problem, truth: Truth, predicted: &[f32], groups: &Groups) -> Self {
+    pub fn of(problem: &Problem, truth: Truth, predicted: &[f32], groups: &Groups) -> Self {
         let width = problem.width();
         match truth {
             Truth::Values(truth) => Self::Regression(
@@ -208,7 +208,7 @@ impl Parts {
         }
     }
 
-    fn combined(&self, weights: &[u32]) -> Summary {
+    pub fn combined(&self, weights: &[u32]) -> Summary {
         match self {
             Self::Regression(targets) => Summary::Regression(
                 targets

@@ -10,6 +10,7 @@ mod ccc;
 pub mod classification;
 mod error;
 mod moments;
+pub mod paired;
 mod problem;
 pub mod regression;
 pub mod scores;

@@ -6,6 +6,7 @@
 
 mod axis;
 mod canvas;
+pub mod compare;
 mod comparison;
 mod confusion;
 mod curve_figure;

@@ -60,6 +60,19 @@ fn open_once(path: &Path, patience: Duration) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Which file is at `path`, as far as the system tells: another one after it was deleted or replaced.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        path.exists().then_some((0, 0))
+    }
+}
+
 /// Whether waiting may help.
 pub(super) fn is_busy(error: &Error) -> bool {
     matches!(error, Error::Database { source, .. } if matches!(
@@ -78,15 +91,18 @@ fn is_on_network(path: &Path) -> bool {
         .canonicalize()
         .ok()
         .and_then(|folder| file_system(&mounts, &folder))
-        .is_some_and(|kind| {
-            let kind = kind.strip_prefix("fuse.").unwrap_or(&kind);
-            [
-                "nfs", "cifs", "smb", "9p", "sshfs", "lustre", "gpfs", "beegfs", "ceph", "gluster", "afs", "pvfs",
-                "virtiofs",
-            ]
-            .iter()
-            .any(|network| kind.starts_with(network))
-        })
+        .is_some_and(|kind| is_shared(&kind))
+}
+
+/// Whether several machines may see a file system of this type, as /proc/self/mountinfo names it. The names begin alike
+/// (`nfs`, `nfs4`; `fuse.glusterfs`).
+fn is_shared(kind: &str) -> bool {
+    const SHARED: [&str; 21] = [
+        "nfs", "cifs", "smb", "9p", "sshfs", "lustre", "gpfs", "beegfs", "ceph", "gluster", "afs", "pvfs", "orangefs",
+        "virtiofs", "ocfs2", "gfs2", "davfs", "s3fs", "rclone", "vboxsf", "prl_fs",
+    ];
+    let kind = kind.strip_prefix("fuse.").unwrap_or(kind);
+    SHARED.iter().any(|shared| kind.starts_with(shared))
 }
 
 /// The type of the file system that `folder` is on, from the lines of proc_pid_mountinfo(5): field 5 is where it is
@@ -126,6 +142,38 @@ mod tests {
         assert_eq!(kind("/home/x/runs"), "nfs4");
         assert_eq!(kind("/home/a b/runs"), "tmpfs");
         assert_eq!(kind("/homework"), "ext4");
+    }
+
+    #[test]
+    fn shared_file_systems_are_told_from_local_ones() {
+        for kind in [
+            "nfs",
+            "nfs4",
+            "cifs",
+            "smb3",
+            "9p",
+            "fuse.sshfs",
+            "fuse.glusterfs",
+            "lustre",
+            "ceph",
+            "beegfs",
+        ] {
+            assert!(is_shared(kind), "{kind}");
+        }
+        for kind in [
+            "ext4",
+            "xfs",
+            "btrfs",
+            "tmpfs",
+            "overlay",
+            "zfs",
+            "fuse.ntfs-3g",
+            "fuseblk",
+            "apfs",
+            "f2fs",
+        ] {
+            assert!(!is_shared(kind), "{kind}");
+        }
     }
 
     #[test]

@@ -52,6 +52,25 @@ pub enum Error {
     #[error("there are no runs in `{}` yet", runs.display())]
     NoRuns { runs: PathBuf },
 
+    #[error("no run has a setting or figure called `{key}`")]
+    UnknownKey {
+        key: String,
+        /// The names that were probably meant.
+        nearest: Vec<String>,
+    },
+
+    #[error("`{tag}` cannot be a tag")]
+    Tag { tag: String },
+
+    #[error("run {id} is still running")]
+    StillRunning { id: String },
+
+    #[error("there is nothing in the trash, `{}`", path.display())]
+    EmptyTrash { path: PathBuf },
+
+    #[error("`{condition}` is no condition: {what}")]
+    Condition { condition: String, what: String },
+
     #[error("the settings of the run cannot be read as TOML: {message}")]
     Settings { message: String },
 
@@ -90,6 +109,17 @@ impl Error {
             }
             Self::AmbiguousRun { .. } => "give more characters of the id",
             Self::NoRuns { .. } => "make one with `affect run quickstart`, or name another folder with `--runs`",
+            Self::UnknownKey { nearest, .. } if nearest.is_empty() => {
+                "name a setting (`optimizer.learning_rate`), a figure (`test/rmse`) or a column (`status`); \
+                 `affect show RUN` lists what a run has"
+            }
+            Self::UnknownKey { nearest, .. } => return Some(format!("did you mean {}?", any_of(nearest))),
+            Self::Tag { .. } => "use up to 100 characters without commas",
+            Self::StillRunning { .. } => "stop it first (Ctrl-C), or wait for its end",
+            Self::EmptyTrash { .. } => "runs that were purged are gone; list those that are there with `affect ls`",
+            Self::Condition { .. } => {
+                "write a name, a comparison and a value: `optimizer.learning_rate < 1e-3`, `test/rmse < 0.3`, `status = completed`"
+            }
             Self::Settings { .. } => "this is a fault of affect: please report it with the experiment file",
             Self::PredictionTable { .. } => "rename the target or the column in the experiment file",
             Self::PredictionFile { .. } => "the file was changed after the run: repeat it with `affect reproduce`",
@@ -128,6 +158,16 @@ fn database_hint(error: &rusqlite::Error) -> &'static str {
             "check the permissions of the runs folder, or name another one with `--runs`"
         }
         _ => "`affect ls --rebuild` makes the database anew from the run folders",
+    }
+}
+
+/// "`a`, `b` or `c`".
+fn any_of(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 

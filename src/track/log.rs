@@ -28,6 +28,10 @@ pub(super) enum Entry {
     Metrics(Metrics),
     Results(Results),
     Finished(Finish),
+    /// Somebody changed the run's tags.
+    Tags(Tags),
+    /// Somebody wrote about the run.
+    Note(Note),
     /// Something for people, with a name that none of the others uses.
     Other {
         what: String,
@@ -76,6 +80,17 @@ pub(super) struct Finish {
     pub artifacts: Vec<ArtifactRow>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tags {
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Note {
+    pub text: String,
+}
+
 /// An entry and its moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Line {
@@ -87,6 +102,8 @@ const STARTED: &str = "started";
 const METRICS: &str = "metrics";
 const RESULTS: &str = "results";
 const FINISHED: &str = "finished";
+const TAGS: &str = "tags";
+const NOTE: &str = "note";
 
 impl Line {
     pub fn now(entry: Entry) -> Self {
@@ -100,6 +117,8 @@ impl Line {
             Entry::Metrics(metrics) => (METRICS, serde_json::to_value(metrics)),
             Entry::Results(results) => (RESULTS, serde_json::to_value(results)),
             Entry::Finished(finish) => (FINISHED, serde_json::to_value(finish)),
+            Entry::Tags(tags) => (TAGS, serde_json::to_value(tags)),
+            Entry::Note(note) => (NOTE, serde_json::to_value(note)),
             Entry::Other { what, details } => (what.as_str(), Ok(details.clone())),
         };
         let mut object = Map::new();
@@ -129,6 +148,8 @@ impl Line {
             METRICS => Entry::Metrics(serde_json::from_value(details).ok()?),
             RESULTS => Entry::Results(serde_json::from_value(details).ok()?),
             FINISHED => Entry::Finished(serde_json::from_value(details).ok()?),
+            TAGS => Entry::Tags(serde_json::from_value(details).ok()?),
+            NOTE => Entry::Note(serde_json::from_value(details).ok()?),
             _ => Entry::Other { what: event, details },
         };
         Some(Self { at, entry })

@@ -64,7 +64,7 @@ impl Record {
                     record.baselines = results.baselines;
                 }
                 Entry::Finished(finish) => record.status = Some(finish.status),
-                Entry::Other { .. } => {}
+                Entry::Tags(_) | Entry::Note(_) | Entry::Other { .. } => {}
             }
         }
         Ok(record)

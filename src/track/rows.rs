@@ -1,5 +1,6 @@
 //! The rows that runs leave behind: in SQLite, in predictions.csv and in the report.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// One value at one moment of training.
@@ -61,6 +62,13 @@ pub struct ArtifactRow {
     /// Lower-case hexadecimal.
     pub sha256: String,
     pub bytes: u64,
+}
+
+/// What somebody wrote about a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteRow {
+    pub at: Timestamp,
+    pub text: String,
 }
 
 /// What became of a run.

@@ -16,7 +16,7 @@ use super::Error;
 const APPLICATION_ID: i32 = 0x6166_6374;
 
 /// Oldest first.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, LISTS];
 
 /// Times are UTC texts that sort; NaN is NULL. `pid_started`, `boot_id` and `pid_namespace` say which process `pid` means.
 const FIRST: &str = "
@@ -107,6 +107,14 @@ CREATE TABLE notes (
     text   TEXT NOT NULL
 );
 CREATE INDEX notes_by_run ON notes (run_id, at);
+";
+
+/// What lists of runs look for, without reading every run's settings.
+const LISTS: &str = "
+CREATE INDEX runs_by_parent ON runs (parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX runs_going_on ON runs (status) WHERE status = 'running';
+CREATE INDEX results_of_test ON results (run_id, name, split, target, value, ci_low, ci_high)
+    WHERE split = 'test' AND target = '';
 ";
 
 /// An error where the database is not ours, or of a newer program. Changes nothing.

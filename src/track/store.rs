@@ -8,7 +8,7 @@ use rusqlite::types::{ToSqlOutput, Value as SqlValue};
 use rusqlite::{Connection, Result, ToSql, params};
 use serde_json::Value;
 
-use super::log::{self, Entry, Finish, Line, Metrics, Results, Start};
+use super::log::{self, Entry, Finish, Line, Metrics, Note, Results, Start, Tags};
 use super::params;
 use super::rows::{ArtifactRow, BaselineRow, MetricRow, ParamRow, ResultRow, Status};
 use super::run_dir::RunDir;
@@ -27,6 +27,8 @@ pub(super) fn apply(connection: &Connection, id: &str, line: &Line) -> Result<()
             baselines.iter().try_for_each(|row| baseline(connection, id, row))
         }
         Entry::Finished(finish) => finished(connection, id, finish, line.at),
+        Entry::Tags(change) => tags(connection, id, change),
+        Entry::Note(text) => note(connection, id, text, line.at),
         Entry::Other { .. } => Ok(()),
     }
 }
@@ -196,6 +198,25 @@ fn artifact(connection: &Connection, id: &str, row: &ArtifactRow) -> Result<()> 
     connection
         .prepare_cached("INSERT INTO artifacts (run_id, path, sha256, bytes) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![id, row.path, row.sha256, integer(row.bytes)])?;
+    Ok(())
+}
+
+fn tags(connection: &Connection, id: &str, change: &Tags) -> Result<()> {
+    for tag in &change.added {
+        connection.execute("INSERT OR IGNORE INTO tags (run_id, tag) VALUES (?1, ?2)", [id, tag])?;
+    }
+    for tag in &change.removed {
+        connection.execute("DELETE FROM tags WHERE run_id = ?1 AND tag = ?2", [id, tag])?;
+    }
+    Ok(())
+}
+
+fn note(connection: &Connection, id: &str, note: &Note, at: Timestamp) -> Result<()> {
+    connection.execute(
+        "INSERT INTO notes (run_id, at, text) SELECT ?1, ?2, ?3
+         WHERE NOT EXISTS (SELECT 1 FROM notes WHERE run_id = ?1 AND at = ?2 AND text = ?3)",
+        params![id, time::text(at), note.text],
+    )?;
     Ok(())
 }
 

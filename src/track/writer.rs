@@ -154,6 +154,8 @@ fn seconds(line: &Line) -> f64 {
 pub(super) struct Sink {
     runs: PathBuf,
     connection: Option<Connection>,
+    /// The file behind it.
+    file: Option<(u64, u64)>,
     /// In order; not yet in the database.
     pending: Vec<Line>,
     /// How many rows `pending` stands for.
@@ -179,6 +181,7 @@ impl Sink {
         }
         Self {
             runs: runs.to_path_buf(),
+            file: connection::identity(&connection::path(runs)),
             connection,
             rows: pending.len(),
             pending,
@@ -259,9 +262,19 @@ impl Sink {
 
     fn transact(&mut self, dir: &RunDir) -> Result<(), Error> {
         let path = connection::path(&self.runs);
+        let file = connection::identity(&path);
+        if self.connection.is_some() && self.file != file {
+            // It was deleted or replaced: what is written to the old one nobody reads.
+            self.connection = None;
+            self.behind = true;
+        }
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(connection::open(&self.runs, TURN)?),
+            none => {
+                let opened = connection::open(&self.runs, TURN)?;
+                self.file = connection::identity(&path);
+                none.insert(opened)
+            }
         };
         let mut write = || -> rusqlite::Result<()> {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

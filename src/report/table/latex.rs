@@ -87,7 +87,7 @@ fn number(value: f64) -> String {
 }
 
 /// Text for LaTeX.
-fn escape(text: &str) -> String {
+pub(in crate::report) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

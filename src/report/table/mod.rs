@@ -2,8 +2,8 @@
 //!
 //! One [`Comparison`] is written in four ways: for the terminal, Markdown, CSV (every digit) and LaTeX.
 
-mod latex;
-mod plain;
+pub(super) mod latex;
+pub(super) mod plain;
 
 use super::metric::{self, Better};
 use crate::track::{BaselineRow, ResultRow};

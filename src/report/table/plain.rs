@@ -7,24 +7,7 @@ use super::{Comparison, Rank, shown};
 impl Comparison {
     /// For a terminal of `width` columns (`None`: as wide as it takes). No colour; the best value of a row carries a `*`.
     pub fn text(&self, width: Option<u16>) -> String {
-        const RULES: TableStyle = TableStyle::new()
-            .top_border(LineStyle::none().fill('─').junction('─'))
-            .header_separator(LineStyle::none().fill('─').junction('─'))
-            .bottom_border(LineStyle::none().fill('─').junction('─'));
-        let mut table = Table::new();
-        table.load_style(RULES);
-        // Without a width of its own, the table would ask the terminal: only the command line may.
-        table.force_no_tty();
-        match width {
-            Some(width) => {
-                table
-                    .set_content_arrangement(ContentArrangement::Dynamic)
-                    .set_width(width);
-            }
-            None => {
-                table.set_content_arrangement(ContentArrangement::Disabled);
-            }
-        }
+        let mut table = ruled(width);
         let intervals = self.has_intervals();
         let mut header = vec!["metric".to_owned()];
         if self.has_targets() {
@@ -147,15 +130,38 @@ impl Comparison {
     }
 }
 
+/// An empty table with three rules, for a terminal of `width` columns.
+pub(in crate::report) fn ruled(width: Option<u16>) -> Table {
+    const RULES: TableStyle = TableStyle::new()
+        .top_border(LineStyle::none().fill('─').junction('─'))
+        .header_separator(LineStyle::none().fill('─').junction('─'))
+        .bottom_border(LineStyle::none().fill('─').junction('─'));
+    let mut table = Table::new();
+    table.load_style(RULES);
+    // Without a width of its own, the table would ask the terminal: only the command line may.
+    table.force_no_tty();
+    match width {
+        Some(width) => {
+            table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width);
+        }
+        None => {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
+    }
+    table
+}
+
 /// Without control characters, which would move the terminal's cursor.
-fn one_line(text: &str) -> String {
+pub(in crate::report) fn one_line(text: &str) -> String {
     text.chars()
         .map(|character| if character.is_control() { ' ' } else { character })
         .collect()
 }
 
 /// For a cell of a Markdown table.
-fn escape(text: &str) -> String {
+pub(in crate::report) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in one_line(text).chars() {
         match character {

@@ -1,0 +1,224 @@
+//! `affect tag`, `note`, `rm`, `restore` and `export`: what people do to runs afterwards.
+
+#![allow(clippy::disallowed_methods)] // tests damage and remove files
+
+mod common;
+mod records_support;
+
+use affect::track::{Database, RunFilter, Status};
+use common::Lab;
+use insta::assert_snapshot;
+use records_support::{Made, make};
+
+fn ids(lab: &Lab) -> Vec<String> {
+    let database = Database::open(&lab.path("runs")).unwrap();
+    let mut ids: Vec<String> = database
+        .runs(&RunFilter::default())
+        .unwrap()
+        .into_iter()
+        .map(|run| run.id)
+        .collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn tags_and_notes_stay_with_the_run_even_when_the_index_is_lost() {
+    let lab = Lab::new();
+    let id = make(
+        &lab.path("runs"),
+        Made {
+            tags: &["old", "kept"],
+            ..Made::default()
+        },
+    );
+    let tagged = lab.succeed(&["tag", "latest", "paper", "best"]);
+    assert_eq!(
+        (tagged.stdout.as_str(), tagged.stderr.as_str()),
+        ("", format!("{id} has the tags best, kept, old, paper\n").as_str())
+    );
+    lab.succeed(&["tag", &id, "--remove", "old", "best"]);
+    lab.succeed(&["note", "latest", "the", "split was wrong"]);
+    let check = || {
+        let shown = lab.succeed(&["show", "latest", "--json"]).json();
+        assert_eq!(shown["run"]["tags"], serde_json::json!(["kept", "paper"]));
+        assert_eq!(shown["notes"].as_array().unwrap().len(), 1);
+        assert_eq!(shown["notes"][0]["text"], "the split was wrong");
+    };
+    check();
+    let text = lab.succeed(&["show", "latest"]).stdout;
+    assert!(
+        text.contains("tags       kept, paper\n") && text.contains(": the split was wrong\n"),
+        "{text}"
+    );
+    lab.succeed(&["ls", "--rebuild"]);
+    check();
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(lab.path(&format!("runs/affect.sqlite{ending}")));
+    }
+    lab.succeed(&["ls", "--rebuild"]);
+    check();
+
+    let missing = lab.succeed(&["tag", "latest", "--remove", "nothing"]);
+    assert!(
+        missing
+            .stderr
+            .starts_with(&format!("warning: {id} has no tag `nothing`\n")),
+        "{}",
+        missing.stderr
+    );
+    assert_snapshot!(lab.complaint(2, &["tag", "latest", "a,b"]), @"");
+    assert_snapshot!(lab.complaint(2, &["note", "latest", " "]), @"");
+}
+
+#[test]
+fn what_is_thrown_away_comes_back_as_it_was() {
+    let lab = Lab::new();
+    let runs = lab.path("runs");
+    let parent = make(&runs, Made::default());
+    let child = |seed| {
+        make(
+            &runs,
+            Made {
+                seed,
+                parent: Some(&parent),
+                ..Made::default()
+            },
+        )
+    };
+    let children = [child(1), child(2)];
+    let other = make(
+        &runs,
+        Made {
+            experiment: "b",
+            ..Made::default()
+        },
+    );
+    let everything = ids(&lab);
+    let shown = |id: &str| lab.succeed(&["show", id, "--json"]).stdout;
+    let before = shown(&children[0]);
+
+    let removed = lab.succeed(&["rm", &parent]);
+    assert_eq!(removed.stdout.lines().count(), 3, "{}", removed.stdout);
+    assert!(removed.stderr.contains("3 runs thrown away"), "{}", removed.stderr);
+    assert_eq!(ids(&lab), [other.clone()]);
+    assert!(!lab.path(&format!("runs/a/{parent}")).exists());
+    // The index and the folders agree.
+    lab.succeed(&["ls", "--rebuild"]);
+    assert_eq!(ids(&lab), [other.clone()]);
+    assert_eq!(lab.succeed(&["restore"]).stdout.lines().count(), 3);
+
+    let restored = lab.succeed(&["restore", &parent]);
+    assert_eq!(restored.stdout.lines().count(), 3);
+    assert_eq!(ids(&lab), everything);
+    assert_eq!(shown(&children[0]), before);
+    assert_eq!(lab.succeed(&["restore"]).stderr, "the trash is empty\n");
+    let nothing = lab.complaint(2, &["restore", &parent]);
+    assert!(
+        nothing.starts_with("error: there is nothing in the trash, `runs/.trash`"),
+        "{nothing}"
+    );
+}
+
+#[test]
+fn purging_deletes_what_is_there_and_what_is_in_the_trash() {
+    let lab = Lab::new();
+    let runs = lab.path("runs");
+    let (first, second) = (make(&runs, Made::default()), make(&runs, Made::default()));
+    lab.succeed(&["rm", &first]);
+    let unknown = lab.complaint(2, &["rm", &first]);
+    assert!(
+        unknown.starts_with(&format!("error: no run is called `{first}`")),
+        "{unknown}"
+    );
+    assert!(
+        lab.succeed(&["rm", &first, &second, "--purge"])
+            .stderr
+            .contains("2 runs deleted")
+    );
+    assert!(ids(&lab).is_empty());
+    assert_eq!(lab.succeed(&["restore"]).stderr, "the trash is empty\n");
+    assert!(!lab.path(&format!("runs/a/{second}")).exists());
+}
+
+#[test]
+fn a_run_that_is_going_on_is_not_thrown_away() {
+    use affect::track::{Circumstances, Provenance, Recorder, RunDir, RunHeader};
+    let lab = Lab::new();
+    let runs = lab.path("runs");
+    let dir = RunDir::create(&runs, "a").unwrap();
+    let provenance = Provenance::collect(Circumstances {
+        folder: &runs,
+        command_line: Vec::new(),
+        seed: 1,
+        device: "cpu".to_owned(),
+        threads: 1,
+        data_fingerprint: String::new(),
+        feature_key: String::new(),
+    });
+    let header = RunHeader {
+        config_toml: String::new(),
+        config_hash: String::new(),
+        tags: Vec::new(),
+        parent_id: None,
+        provenance,
+    };
+    let recorder = Recorder::start(dir.clone(), &runs, header).unwrap();
+    // A tag from another process goes into the log that this one writes to.
+    lab.succeed(&["tag", "latest", "going-on"]);
+    let complaint = lab.complaint(2, &["rm", dir.id()]);
+    assert_eq!(
+        complaint,
+        format!(
+            "error: run {} is still running\n help: stop it first (Ctrl-C), or wait for its end",
+            dir.id()
+        )
+    );
+    recorder.finish(Status::Completed, None).unwrap();
+    lab.succeed(&["ls", "--rebuild"]);
+    let shown = lab.succeed(&["show", "latest", "--json"]).json();
+    assert_eq!(
+        (shown["run"]["status"].as_str(), shown["run"]["tags"][0].as_str()),
+        (Some("completed"), Some("going-on"))
+    );
+    lab.succeed(&["rm", dir.id()]);
+}
+
+#[test]
+fn the_records_are_written_as_tables() {
+    let lab = Lab::new();
+    let runs = lab.path("runs");
+    let first = make(
+        &runs,
+        Made {
+            seed: u64::MAX,
+            ..Made::default()
+        },
+    );
+    make(
+        &runs,
+        Made {
+            rmse: None,
+            ..Made::default()
+        },
+    );
+    let written = lab.succeed(&["export", "--csv", "tables"]);
+    assert_snapshot!(written.stdout, @"");
+    let runs_csv = lab.read("tables/runs.csv");
+    assert!(
+        runs_csv.contains(&format!("{first},a,completed,18446744073709551615,cpu,")),
+        "{runs_csv}"
+    );
+    assert!(
+        lab.read("tables/metrics.csv")
+            .contains(&format!("{first},val,loss,1,1,0.9,0\n"))
+    );
+    assert!(
+        lab.read("tables/params.csv")
+            .contains(&format!("{first},optimizer.learning_rate,0.001\n"))
+    );
+    lab.succeed(&["export", &first, "--csv", "one"]);
+    assert_eq!(lab.read("one/runs.csv").lines().count(), 2);
+    let complaint = lab.complaint(2, &["export"]);
+    assert!(complaint.contains("--csv <DIR>"), "{complaint}");
+}
