@@ -55,6 +55,8 @@ fn a_regression_leaves_everything_that_belongs_to_a_run() {
         "train/events.out.tfevents",
         "val/events.out.tfevents",
         "predictions.csv",
+        "baselines/mean.csv",
+        "baselines/ridge.csv",
         "split.csv",
         "report.html",
         "log.jsonl",
