@@ -104,11 +104,11 @@ fn what_is_thrown_away_comes_back_as_it_was() {
     let removed = lab.succeed(&["rm", &parent]);
     assert_eq!(removed.stdout.lines().count(), 3, "{}", removed.stdout);
     assert!(removed.stderr.contains("3 runs thrown away"), "{}", removed.stderr);
-    assert_eq!(ids(&lab), [other.clone()]);
+    assert_eq!(ids(&lab), std::slice::from_ref(&other));
     assert!(!lab.path(&format!("runs/a/{parent}")).exists());
     // The index and the folders agree.
     lab.succeed(&["ls", "--rebuild"]);
-    assert_eq!(ids(&lab), [other.clone()]);
+    assert_eq!(ids(&lab), std::slice::from_ref(&other));
     assert_eq!(lab.succeed(&["restore"]).stdout.lines().count(), 3);
 
     let restored = lab.succeed(&["restore", &parent]);
