@@ -144,17 +144,51 @@ fn runs_are_sorted_with_those_without_a_value_last() {
 #[test]
 fn parents_are_counted_and_their_children_shown_under_them() {
     let listed = Listed::new();
-    assert_snapshot!(listed.shown(&[]), @"");
-    assert_snapshot!(listed.shown(&["--all", "--limit", "4"]), @"");
+    assert_snapshot!(listed.shown(&[]), @r"
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ run                    experiment   status      epoch                   seed   children   test                     
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ <4----------------->   c            completed       2                      1   2 runs     rmse 0.3500  ccc 0.6500  
+ <3----------------->   b            completed       2                      1              rmse 0.3000  ccc 0.7000  
+ <2----------------->   a            failed          2   18446744073709551615              the loss is not a number 
+ <1----------------->   a            completed       2                      1              rmse 0.2000  ccc 0.8000  
+ <0----------------->   a            completed       2                      1              rmse 0.4000  ccc 0.6000  
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+");
+    assert_snapshot!(listed.shown(&["--all", "--limit", "4"]), @r"
+─────────────────────────────────────────────────────────────────────────────────────────────────────
+ run                      experiment   status      epoch   seed   children   test                    
+─────────────────────────────────────────────────────────────────────────────────────────────────────
+ <4----------------->     c            completed       2      1   2 runs     rmse 0.3500  ccc 0.6500 
+ └ <5----------------->   c            completed       2      1              rmse 0.3500  ccc 0.6500 
+ └ <6----------------->   c            completed       2      2              rmse 0.4000  ccc 0.6000 
+ <3----------------->     b            completed       2      1              rmse 0.3000  ccc 0.7000 
+─────────────────────────────────────────────────────────────────────────────────────────────────────
+");
 }
 
 #[test]
 fn columns_are_what_was_asked_for() {
     let listed = Listed::new();
     let columns = ["--columns", "experiment,optimizer.learning_rate,test/rmse,error"];
-    assert_snapshot!(listed.shown(&columns), @"");
+    assert_snapshot!(listed.shown(&columns), @r"
+────────────────────────────────────────────────────────────────────────────────────────────────────
+ run                    experiment   optimizer.learning_rate   test/rmse   error                    
+────────────────────────────────────────────────────────────────────────────────────────────────────
+ <4----------------->   c                              0.001      0.3500   –                        
+ <3----------------->   b                              0.001      0.3000   –                        
+ <2----------------->   a                              0.001           –   the loss is not a number 
+ <1----------------->   a                             0.0001      0.2000   –                        
+ <0----------------->   a                                0.1      0.4000   –                        
+────────────────────────────────────────────────────────────────────────────────────────────────────
+");
     let csv = listed.shown(&[&columns[..], &["--csv", "--limit", "3"]].concat());
-    assert_snapshot!(csv, @"");
+    assert_snapshot!(csv, @r"
+id,experiment,optimizer.learning_rate,test/rmse,error
+<4----------------->,c,0.001,0.35,
+<3----------------->,b,0.001,0.3,
+<2----------------->,a,0.001,,the loss is not a number
+");
     let json = listed
         .lab
         .succeed(&["ls", "--json", "--columns", "seed,test/rmse", "--limit", "3"])
@@ -179,11 +213,27 @@ fn columns_are_what_was_asked_for() {
 #[test]
 fn names_that_no_run_has_come_with_those_that_were_meant() {
     let listed = Listed::new();
-    assert_snapshot!(listed.complaint(&["--where", "optimizer.learning_rat < 1"]), @"");
-    assert_snapshot!(listed.complaint(&["--sort", "rmse"]), @"");
-    assert_snapshot!(listed.complaint(&["--columns", "xyz"]), @"");
-    assert_snapshot!(listed.complaint(&["--where", "seed"]), @"");
-    assert_snapshot!(listed.complaint(&["--since", "yesterday"]), @"");
+    assert_snapshot!(listed.complaint(&["--where", "optimizer.learning_rat < 1"]), @r"
+error: no run has a setting or figure called `optimizer.learning_rat`
+ help: did you mean `optimizer.learning_rate`?
+");
+    assert_snapshot!(listed.complaint(&["--sort", "rmse"]), @r"
+error: no run has a setting or figure called `rmse`
+ help: did you mean `test/rmse` or `test/rmse/valence`?
+");
+    assert_snapshot!(listed.complaint(&["--columns", "xyz"]), @r"
+error: no run has a setting or figure called `xyz`
+ help: name a setting (`optimizer.learning_rate`), a figure (`test/rmse`) or a column (`status`); `affect show RUN` lists what a run has
+");
+    assert_snapshot!(listed.complaint(&["--where", "seed"]), @r"
+error: `seed` is no condition: there is no `<`, `<=`, `>`, `>=`, `=` or `!=` in it
+ help: write a name, a comparison and a value: `optimizer.learning_rate < 1e-3`, `test/rmse < 0.3`, `status = completed`
+");
+    assert_snapshot!(listed.complaint(&["--since", "yesterday"]), @r"
+error: invalid value 'yesterday' for '--since <WHEN>': give a date (`2026-11-20`), a moment (`2026-11-20T15:30`) or an age (`30m`, `3h`, `2d`, `1w`)
+
+For more information, try '--help'.
+");
     let status = listed.complaint(&["--status", "done"]);
     assert!(
         status.contains("possible values: queued, running, completed"),

@@ -67,8 +67,11 @@ fn tags_and_notes_stay_with_the_run_even_when_the_index_is_lost() {
         "{}",
         missing.stderr
     );
-    assert_snapshot!(lab.complaint(2, &["tag", "latest", "a,b"]), @"");
-    assert_snapshot!(lab.complaint(2, &["note", "latest", " "]), @"");
+    assert_snapshot!(lab.complaint(2, &["tag", "latest", "a,b"]), @r"
+error: `a,b` cannot be a tag
+ help: use up to 100 characters without commas
+");
+    assert_snapshot!(lab.complaint(2, &["note", "latest", " "]), @"error: the note is empty");
 }
 
 #[test]
@@ -101,11 +104,11 @@ fn what_is_thrown_away_comes_back_as_it_was() {
     let removed = lab.succeed(&["rm", &parent]);
     assert_eq!(removed.stdout.lines().count(), 3, "{}", removed.stdout);
     assert!(removed.stderr.contains("3 runs thrown away"), "{}", removed.stderr);
-    assert_eq!(ids(&lab), [other.clone()]);
+    assert_eq!(ids(&lab), std::slice::from_ref(&other));
     assert!(!lab.path(&format!("runs/a/{parent}")).exists());
     // The index and the folders agree.
     lab.succeed(&["ls", "--rebuild"]);
-    assert_eq!(ids(&lab), [other.clone()]);
+    assert_eq!(ids(&lab), std::slice::from_ref(&other));
     assert_eq!(lab.succeed(&["restore"]).stdout.lines().count(), 3);
 
     let restored = lab.succeed(&["restore", &parent]);
@@ -203,7 +206,15 @@ fn the_records_are_written_as_tables() {
         },
     );
     let written = lab.succeed(&["export", "--csv", "tables"]);
-    assert_snapshot!(written.stdout, @"");
+    assert_snapshot!(written.stdout, @r"
+tables/runs.csv (2 rows)
+tables/params.csv (8 rows)
+tables/metrics.csv (4 rows)
+tables/results.csv (3 rows)
+tables/baselines.csv (0 rows)
+tables/tags.csv (0 rows)
+tables/notes.csv (0 rows)
+");
     let runs_csv = lab.read("tables/runs.csv");
     assert!(
         runs_csv.contains(&format!("{first},a,completed,18446744073709551615,cpu,")),

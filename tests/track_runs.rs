@@ -293,6 +293,11 @@ fn a_database_that_is_damaged_during_a_run_stops_nothing_and_is_put_right_from_t
     let dir = RunDir::create(runs.path(), "x").unwrap();
     let recorder = Recorder::start(dir.clone(), runs.path(), header()).unwrap();
     recorder.metrics(vec![row("train", 1, 1.0)]);
+    std::thread::sleep(std::time::Duration::from_millis(800));
+    // The journal would make a small database whole again.
+    for ending in ["-wal", "-shm"] {
+        drop(std::fs::remove_file(runs.path().join(format!("affect.sqlite{ending}"))));
+    }
     files::write_whole(&runs.path().join("affect.sqlite"), &[b'x'; 9000]).unwrap();
     recorder.metrics(vec![row("train", 2, 1.0)]);
     let finished = recorder.finish(Status::Completed, None).unwrap();

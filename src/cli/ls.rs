@@ -201,7 +201,7 @@ impl Listed {
         let has_parents = self.runs.iter().any(|run| run.children > 0);
         let mut header = vec!["run", "experiment", "status", "epoch", "seed"];
         if has_parents {
-            header.push("of");
+            header.push("children");
         }
         header.push("test");
         let last = header.len() - 1;
@@ -238,7 +238,8 @@ impl Listed {
             }
         }
         for (index, id) in self.ids().into_iter().enumerate() {
-            let values = self.values.iter().filter_map(|values| values.get(index)).map(cell);
+            let values = self.keys.iter().zip(&self.values);
+            let values = values.filter_map(|(key, values)| Some(cell(key.name(), values.get(index)?)));
             table.add_row(std::iter::once(id).chain(values));
         }
         table.to_string()
@@ -318,11 +319,13 @@ fn default_columns_of(runs: &[RunSummary]) -> Vec<Map<String, Value>> {
     runs.iter().map(object).collect()
 }
 
-/// A value in a table for people.
-fn cell(value: &Value) -> String {
+/// A value in a table for people: settings as they were given, figures to four decimals.
+fn cell(name: &str, value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
-        Value::Number(number) if number.is_f64() => number.as_f64().map_or_else(String::new, output::figure),
+        Value::Number(number) if number.is_f64() && name.contains('/') => {
+            number.as_f64().map_or_else(String::new, output::figure)
+        }
         other => plain(other).lines().next().unwrap_or_default().to_owned(),
     }
 }

@@ -55,7 +55,7 @@ impl Database {
                 .connection
                 .prepare(&query.replace("{}", &condition))
                 .map_err(self.at("read"))?;
-            let columns: Vec<String> = statement.column_names().into_iter().map(String::from).collect();
+            let columns: Vec<String> = statement.column_names().map(String::from).collect();
             let mut rows = statement
                 .query(rusqlite::params_from_iter(values))
                 .map_err(self.at("read"))?;
