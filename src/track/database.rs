@@ -54,7 +54,8 @@ impl Database {
     pub fn resolve(&self, reference: &str) -> Result<RunSummary, Error> {
         let mut ids = self
             .connection
-            .prepare("SELECT id FROM runs ORDER BY created_at DESC, id DESC")
+            // A parent is newer to its user than the children that it made.
+            .prepare("SELECT id FROM runs ORDER BY parent_id IS NOT NULL, created_at DESC, id DESC")
             .map_err(self.at("read"))?;
         let ids: Vec<String> = ids
             .query_map([], |row| row.get(0))
