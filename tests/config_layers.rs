@@ -316,6 +316,9 @@ epochs = 3
 batch_size = 32
 accumulate = 1
 device = "auto"
+validate_every = "epoch"
+keep_last = 2
+checkpoint_minutes = 10.0
 
 [train.early_stopping]
 monitor = "val/loss"

@@ -256,6 +256,7 @@ fn run_children(place: &Place, resolved: &Resolved, at_once: usize, parent: &Par
         failed: 0,
         interrupted: 0,
         stage: (words == Words::Watched).then(|| Stage::start("runs")),
+        header_is_shown: false,
         monitor: resolved.experiment.train.early_stopping.monitor.metric().to_owned(),
     };
     processes::carry_out(jobs.len(), at_once, words, command, &mut telling)?;
@@ -398,6 +399,7 @@ struct Telling<'a> {
     interrupted: usize,
     /// Where the children's own words are not shown.
     stage: Option<Stage>,
+    header_is_shown: bool,
     monitor: String,
 }
 
@@ -427,16 +429,18 @@ impl Watcher for Telling<'_> {
     }
 
     fn said(&mut self, job: usize, line: &str) {
-        let text = line.trim_start();
-        if let Some(epoch) = text.strip_prefix("epoch  ") {
-            let which = self
-                .jobs
-                .get(job)
-                .map(|job| job.variation.describe())
-                .unwrap_or_default();
-            self.line("epoch", &format!("{which}: {}", epoch.trim_start()));
-        } else if text.starts_with("warning: ") {
-            self.line("", &format!("{}: {text}", self.name(job)));
+        let (heading, text) = line.split_at_checked(12).unwrap_or((line, ""));
+        let heading = heading.trim();
+        if heading.starts_with(|first: char| first.is_ascii_digit()) && heading.contains('/') {
+            let which = self.jobs.get(job).map(|job| job.variation.describe());
+            self.line(heading, &format!("{text}  {}", which.unwrap_or_default()));
+        } else if ["epoch", "update"].contains(&heading) {
+            // The columns' names, once for all.
+            if !std::mem::replace(&mut self.header_is_shown, true) {
+                self.line(heading, text);
+            }
+        } else if line.starts_with("warning: ") {
+            self.line("", &format!("{}: {line}", self.name(job)));
         }
     }
 
