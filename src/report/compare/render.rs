@@ -1,5 +1,6 @@
 //! A comparison for the terminal, for Markdown and LaTeX, and for other programs as CSV.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use comfy_table::CellAlignment;
@@ -205,13 +206,16 @@ impl Compared {
     /// "deam-cnn: 5 runs, seeds 1, 2, 3, 4, 5 (k3f9, …)".
     fn legend(&self) -> Vec<String> {
         let line = |about: &super::About| {
-            let seeds: Vec<String> = about.seeds.iter().map(u64::to_string).collect();
+            // The runs of several folds have few seeds.
+            let seeds: BTreeSet<u64> = about.seeds.iter().copied().collect();
+            let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
             match about.runs.as_slice() {
                 [only] => format!("{}: {only}, seed {}", about.name, seeds.join("")),
                 runs => {
                     let suffixes: Vec<&str> = runs.iter().map(|id| id.rsplit('-').next().unwrap_or(id)).collect();
+                    let word = if seeds.len() == 1 { "seed" } else { "seeds" };
                     let (runs, seeds, suffixes) = (runs.len(), shortened(&seeds), shortened(&suffixes));
-                    format!("{}: {runs} runs ({suffixes}), seeds {seeds}", about.name)
+                    format!("{}: {runs} runs ({suffixes}), {word} {seeds}", about.name)
                 }
             }
         };
