@@ -3,13 +3,13 @@
 //! The stored cases were made by scripts/reference/paired.py. With AFFECT_PYTHON, an interpreter that has the packages of
 //! scripts/reference/requirements.txt, fresh random cases are put to them too.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+mod reference_support;
 
 use affect::evaluate::paired::wilcoxon::wilcoxon_by;
 use affect::evaluate::paired::{Method, holm, paired_t_test, wilcoxon};
 use affect::evaluate::spread;
 use affect::random::Generator;
+use reference_support::answers;
 use serde_json::{Value, json};
 
 /// Relative, for figures that are computed in the same way; p-values of far tails are as exact as the distribution functions are.
@@ -26,28 +26,9 @@ fn stored_cases_agree() {
 
 #[test]
 fn fresh_cases_agree() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "tests are told where things are by the environment"
-    )]
-    let Ok(python) = std::env::var("AFFECT_PYTHON") else {
-        println!("skipped: AFFECT_PYTHON is not set");
+    let Some(cases) = answers("paired.py", questions) else {
         return;
     };
-    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    println!("seed {seed}");
-    let mut asked = Command::new(python)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/reference/paired.py"))
-        .arg("answer")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let questions = serde_json::to_vec(&questions(seed)).unwrap();
-    asked.stdin.take().unwrap().write_all(&questions).unwrap();
-    let answered = asked.wait_with_output().unwrap();
-    assert!(answered.status.success());
-    let cases: Vec<Value> = serde_json::from_slice(&answered.stdout).unwrap();
     assert_eq!(cases.len(), 90);
     check_all(&cases);
 }

@@ -65,7 +65,7 @@ struct Layer {
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let resolved = args.settings.load(&args.experiment)?;
-    args.settings.start_threads()?;
+    args.settings.threads.start()?;
     if let DatasetSpec::Imemnet(spec) = &resolved.experiment.dataset {
         return match &args.export_split {
             Some(_) => Err(Failure::request("the split of pairs cannot be written to a file", None)),

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::failure::Failure;
 use super::folders::{CacheArg, EXPERIMENTS};
 use crate::config::{self, Request, Resolved};
+use crate::track::RunDir;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct SettingsArgs {
@@ -17,11 +18,18 @@ pub struct SettingsArgs {
     /// Where the network runs, as `--set train.device=…`.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Threads for all work. Results do not depend on it. Default: one per core.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub threads: ThreadsArg,
     #[command(flatten)]
     pub cache: CacheArg,
+}
+
+/// The size of the thread pool that all work shares.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ThreadsArg {
+    /// Threads for all work. Results do not depend on it. Default: one per core.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
 }
 
 impl SettingsArgs {
@@ -44,18 +52,25 @@ impl SettingsArgs {
             overrides,
         })?)
     }
+}
 
-    /// Sets the size of the thread pool that all work shares. Once per process, before any work.
-    pub fn start_threads(&self) -> Result<(), Failure> {
-        start_threads(self.threads)
+impl ThreadsArg {
+    /// Starts the pool. Once per process, before any work.
+    pub fn start(&self) -> Result<(), Failure> {
+        let threads = self.threads.map_or(0, usize::from);
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(|error| Failure::request(format!("cannot start {threads} threads: {error}"), None))
     }
 }
 
-/// As [`SettingsArgs::start_threads`].
-pub fn start_threads(threads: Option<u16>) -> Result<(), Failure> {
-    let threads = threads.map_or(0, usize::from);
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .map_err(|error| Failure::request(format!("cannot start {threads} threads: {error}"), None))
+/// The settings that a run was made with, whatever the environment says today.
+pub fn settings_of(run: &RunDir) -> Result<Resolved, Failure> {
+    let file = run.file("experiment.toml").display().to_string();
+    Ok(config::load(&Request {
+        source: config::find(&file, Path::new(EXPERIMENTS))?,
+        environment: Vec::new(),
+        overrides: Vec::new(),
+    })?)
 }

@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     // Before any work.
     let target = args.export.as_deref().map(parse_export).transpose()?;
     let resolved = args.settings.load(args.experiment.as_deref().unwrap_or_default())?;
-    args.settings.start_threads()?;
+    args.settings.threads.start()?;
     let experiment = &resolved.experiment;
     let manifest = pipeline::load_manifest_and_decode(&resolved, cache)?;
     let splits = split::assign(&manifest, experiment.dataset.split(), experiment.experiment.seed)?;

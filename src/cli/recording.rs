@@ -90,26 +90,10 @@ pub struct Watch<'a> {
     before: Option<u64>,
     /// Of the validation before.
     learning_rate: Option<f64>,
-    since: Since,
     left: f64,
     header_is_shown: bool,
     /// What was recorded so far.
     pub rows: Vec<MetricRow>,
-}
-
-/// What was done since the last validation.
-struct Since {
-    begun: Instant,
-    examples: usize,
-}
-
-impl Since {
-    fn now() -> Self {
-        Self {
-            begun: Instant::now(),
-            examples: 0,
-        }
-    }
 }
 
 impl<'a> Watch<'a> {
@@ -123,7 +107,6 @@ impl<'a> Watch<'a> {
             begun: Instant::now(),
             before: None,
             learning_rate: None,
-            since: Since::now(),
             left: 0.0,
             header_is_shown: false,
             rows,
@@ -143,13 +126,12 @@ impl<'a> Watch<'a> {
 impl Observer for Watch<'_> {
     fn batch(&mut self, batch: &BatchSummary) {
         self.left = self.seconds_left(batch);
-        self.since.examples += batch.examples;
         let text = format!(
             "of epoch {}/{}, loss {}, {}/s, {} left",
             batch.epoch,
             self.epochs,
             output::figure(batch.loss),
-            per_second(self.since.examples, self.since.begun.elapsed().as_secs_f64()),
+            per_second(batch.pace),
             output::seconds(self.left)
         );
         self.stage.update(&text, batch.done, batch.total);
@@ -160,7 +142,6 @@ impl Observer for Watch<'_> {
         self.recorder.metrics(rows.clone());
         self.recorder.settle();
         self.rows.extend(rows);
-        self.since = Since::now();
         let before = self.learning_rate.replace(summary.learning_rate);
         if before.is_some_and(|before| before != summary.learning_rate) {
             let text = format!(
@@ -189,8 +170,7 @@ impl Observer for Watch<'_> {
 }
 
 /// "1520", "17.2".
-fn per_second(examples: usize, seconds: f64) -> String {
-    let pace = examples as f64 / seconds.max(f64::MIN_POSITIVE);
+fn per_second(pace: f64) -> String {
     match pace {
         100.0.. => format!("{pace:.0}"),
         _ => format!("{pace:.1}"),
@@ -214,7 +194,7 @@ fn figures(summary: &ValidationSummary, left: f64) -> String {
         &headline(summary).map_or_else(String::new, |score| output::figure(score.value)),
         if summary.is_best { "best" } else { "" },
         &output::seconds(summary.seconds),
-        &per_second(summary.examples, summary.train_seconds),
+        &per_second(summary.examples as f64 / summary.train_seconds.max(f64::MIN_POSITIVE)),
         &output::seconds(left),
     ])
 }

@@ -2,13 +2,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::experiment_args::{ThreadsArg, settings_of};
 use super::failure::Failure;
 use super::folders::{CacheArg, RunsArg};
 use super::output;
 use super::recording;
 use super::repeats;
 use super::run::{self, Origin, Place};
-use crate::config::{self, Request};
 use crate::track::record::{self, Record};
 use crate::track::{Database, RunDir, Status};
 
@@ -21,9 +21,8 @@ pub struct Args {
     /// An id, a unique beginning of one, `latest`, or the folder of a run.
     #[arg(value_name = "RUN")]
     run: String,
-    /// Threads for all work. Results do not depend on it. Default: one per core.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    threads: ThreadsArg,
     #[command(flatten)]
     cache: CacheArg,
     #[command(flatten)]
@@ -50,11 +49,11 @@ struct Reproduced {
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let dir = find(args)?;
-    let dirs = match repeats::plan_of(dir.path())? {
+    let dirs = match repeats::Plan::read(dir.path())? {
         None => vec![dir],
         Some(_) => children(args, &dir)?,
     };
-    super::experiment_args::start_threads(args.threads)?;
+    args.threads.start()?;
     recording::listen_for_interrupts();
     let mut reproduced = Vec::new();
     for dir in &dirs {
@@ -116,15 +115,7 @@ fn one(args: &Args, dir: &RunDir) -> Result<Reproduced, Failure> {
             format!("`affect resume {}` finishes an interrupted run", dir.id()),
         ));
     }
-    let source = config::find(
-        &dir.file("experiment.toml").display().to_string(),
-        Path::new(super::folders::EXPERIMENTS),
-    )?;
-    let resolved = config::load(&Request {
-        source,
-        environment: Vec::new(),
-        overrides: Vec::new(),
-    })?;
+    let resolved = settings_of(dir)?;
     let place = Place {
         runs: &args.runs.runs,
         cache: &args.cache.cache,

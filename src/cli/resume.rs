@@ -1,12 +1,10 @@
-use std::path::Path;
-
+use super::experiment_args::{ThreadsArg, settings_of};
 use super::failure::Failure;
 use super::folders::{CacheArg, RunsArg};
 use super::output;
 use super::recording;
 use super::repeats;
 use super::run::{self, Before, Origin, Place};
-use crate::config::{self, Request};
 use crate::track::{Database, RunDir, RunSummary, Status};
 use crate::train::checkpoint;
 
@@ -19,9 +17,8 @@ pub struct Args {
     /// An id, a unique beginning of one, or `latest`.
     #[arg(value_name = "RUN")]
     run: String,
-    /// Threads for all work. Results do not depend on it. Default: one per core.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    threads: ThreadsArg,
     /// Of a run with repeats: so many of them at once; the threads are shared out. Default: one after the other.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -45,17 +42,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let summary = database.resolve(&args.run)?;
     refuse_what_is_done(&summary)?;
     let dir = RunDir::open(&summary.path)?;
-    let source = config::find(
-        &dir.file("experiment.toml").display().to_string(),
-        Path::new(super::folders::EXPERIMENTS),
-    )?;
-    // The run's own settings, whatever the environment says today.
-    let resolved = config::load(&Request {
-        source,
-        environment: Vec::new(),
-        overrides: Vec::new(),
-    })?;
-    super::experiment_args::start_threads(args.threads)?;
+    let resolved = settings_of(&dir)?;
+    args.threads.start()?;
     recording::listen_for_interrupts();
     if args.part_of.is_some() {
         recording::stop_when_stdin_ends();
@@ -66,7 +54,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         json: args.json,
         profile: args.profile,
     };
-    if let Some(plan) = repeats::plan_of(dir.path())? {
+    if let Some(plan) = repeats::Plan::read(dir.path())? {
         drop(database);
         let before = repeats::Before {
             dir,

@@ -114,7 +114,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     let resolved = Failure::all(args.experiments.iter().map(|name| args.load(name)))?;
-    args.settings.start_threads()?;
+    args.settings.threads.start()?;
     recording::listen_for_interrupts();
     if args.part_of.is_some() {
         recording::stop_when_stdin_ends();
@@ -371,25 +371,11 @@ fn data_fingerprint(prepared: &Prepared, features: &FeatureSet) -> String {
         .to_string()
 }
 
-/// The metrics of the table that ends a run; those of single classes are in the report.
-pub(super) const HEADLINE: [&str; 10] = [
-    "mse",
-    "rmse",
-    "mae",
-    "r2",
-    "pearson",
-    "ccc",
-    "accuracy",
-    "uar",
-    "macro-f1",
-    "weighted-f1",
-];
-
 /// The table that ends a run, and what to type next.
 fn conclude(place: &Place, dir: &RunDir, done: Done, started: Instant) -> Result<Summary, Failure> {
     let seconds = started.elapsed().as_secs_f64();
     if !place.json {
-        let comparison = Comparison::of_reported_split(&done.results, &done.baselines).only(&HEADLINE);
+        let comparison = Comparison::of_reported_split(&done.results, &done.baselines).of_the_whole();
         let text = format!(
             "{}\nrun {} ({}, {})\nnext: open {} or type `tensorboard --logdir {}`",
             comparison.text(output::table_width()),

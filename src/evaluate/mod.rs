@@ -23,6 +23,6 @@ pub use classification::{ClassMetrics, ClassificationMetrics, Confusion};
 pub use error::EvaluateError;
 pub use problem::{Problem, TaskKind, Truth};
 pub use regression::{RegressionMetrics, regression};
-pub use scores::{CLASSIFICATION_METRICS, REGRESSION_METRICS, Score, higher_is_better, score};
+pub use scores::{CLASSIFICATION_METRICS, REGRESSION_METRICS, Score, higher_is_better, is_of_the_whole, score};
 pub use spec::{Baseline, EvaluateSpec};
 pub use spread::{Spread, spread};

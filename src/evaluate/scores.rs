@@ -13,6 +13,11 @@ pub const CLASSIFICATION_METRICS: [&str; 4] = ["accuracy", "uar", "macro-f1", "w
 /// Per class.
 pub const CLASS_METRICS: [&str; 3] = ["precision", "recall", "f1"];
 
+/// Whether a metric is one of all examples or targets, and not of a single class.
+pub fn is_of_the_whole(metric: &str) -> bool {
+    REGRESSION_METRICS.contains(&metric) || CLASSIFICATION_METRICS.contains(&metric)
+}
+
 /// A figure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {

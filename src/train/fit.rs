@@ -51,8 +51,9 @@ pub struct BatchSummary {
     pub done: usize,
     /// Batches of the epoch.
     pub total: usize,
-    pub examples: usize,
     pub loss: f64,
+    /// Examples a second since the last validation, in this process.
+    pub pace: f64,
 }
 
 /// One validation, and the training before it, in figures.

@@ -64,6 +64,11 @@ impl Since {
             examples: 0,
         }
     }
+
+    /// Examples a second.
+    fn pace(&self) -> f64 {
+        self.examples as f64 / self.begun.elapsed().as_secs_f64().max(f64::MIN_POSITIVE)
+    }
 }
 
 impl<'a> Session<'a> {
@@ -245,8 +250,8 @@ impl<'a> Session<'a> {
                     epoch,
                     done: self.batch,
                     total: self.batches_per_epoch,
-                    examples: batch.examples.len(),
                     loss: learned.loss,
+                    pace: self.since.pace(),
                 });
                 let something_is_due = self.trainer.pending.is_empty()
                     && (self.validation_is_due() || observer.interrupted() || self.clock.wants_checkpoint());

@@ -6,8 +6,10 @@ use super::plan::{Plan, Variation};
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::evaluate::{Problem, Score, Truth, score_repeats_with_intervals, spread};
+use crate::report::compare::problem_of;
 use crate::report::table::Comparison;
-use crate::track::{BaselineRow, Outcome, Predictions, ResultRow};
+use crate::track::{BaselineRow, Predictions, ResultRow};
+use crate::train::Labels;
 
 /// The name of the split that all test folds make together.
 pub const OUT_OF_FOLD: &str = "out-of-fold";
@@ -61,14 +63,14 @@ impl Together {
     }
 
     /// For the terminal.
-    pub fn text(&self, plan: &Plan, metrics: &[&str], width: Option<u16>) -> String {
+    pub fn text(&self, plan: &Plan, width: Option<u16>) -> String {
         let mut text = format!(
             "test split, mean over {} (95% CI: Student's t)\n{}",
             plan.describe(),
-            self.mean_table(metrics)
+            self.mean_table()
         );
         if plan.has_folds() {
-            let pooled = Comparison::of(&self.results, &self.baselines, OUT_OF_FOLD).only(metrics);
+            let pooled = Comparison::of(&self.results, &self.baselines, OUT_OF_FOLD).of_the_whole();
             text.push_str(&format!(
                 "\n\nall test folds together (95% CI: bootstrap over groups)\n{}",
                 pooled.text(width)
@@ -77,8 +79,8 @@ impl Together {
         text
     }
 
-    fn mean_table(&self, metrics: &[&str]) -> String {
-        let table = Comparison::of(&self.results, &self.baselines, "test").only(metrics);
+    fn mean_table(&self) -> String {
+        let table = Comparison::of(&self.results, &self.baselines, "test").of_the_whole();
         let deviations = format!("test{DEVIATION}");
         let targets = table.has_targets();
         let mut header = vec!["metric"];
@@ -189,7 +191,7 @@ fn pooled(plan: &Plan, runs: &[DoneRun], file: &Path) -> Result<Vec<Predictions>
                 Some(all) if all.kind == predictions.kind => all.rows.append(&mut predictions.rows),
                 Some(_) => {
                     return Err(Failure::request(
-                        format!("the runs {} and {} predict different things", runs[0].id, run.id),
+                        format!("run {} predicts other things than the runs before it", run.id),
                         "begin the repeats anew with `affect run`".to_owned(),
                     ));
                 }
@@ -205,42 +207,21 @@ fn score_together(repeats: &[Predictions], seed: u64, resamples: usize) -> Resul
     let Some(first) = repeats.first() else {
         return Ok(Vec::new());
     };
-    let problem = match &first.kind {
-        Outcome::Regression { targets } => Problem::Regression {
-            targets: targets.clone(),
-        },
-        Outcome::Classification { classes } => Problem::Classification {
-            classes: classes.clone(),
-        },
+    let problem = problem_of(&first.kind);
+    let columns = |repeat: &Predictions| -> (Labels, Vec<f32>, Vec<String>) {
+        let truth = repeat.rows.iter().flat_map(|row| row.truth.iter().copied());
+        let labels = match problem {
+            Problem::Regression { .. } => Labels::Values(truth.collect()),
+            Problem::Classification { .. } => Labels::Classes(truth.map(|class| class as u32).collect()),
+        };
+        let predicted = repeat.rows.iter().flat_map(|row| row.predicted.iter().copied());
+        let groups = repeat.rows.iter().map(|row| row.group.clone());
+        (labels, predicted.collect(), groups.collect())
     };
-    struct Columns {
-        values: Vec<f32>,
-        classes: Vec<u32>,
-        predicted: Vec<f32>,
-        groups: Vec<String>,
-    }
-    let columns: Vec<Columns> = repeats
-        .iter()
-        .map(|repeat| Columns {
-            values: repeat.rows.iter().flat_map(|row| row.truth.clone()).collect(),
-            classes: repeat
-                .rows
-                .iter()
-                .flat_map(|row| row.truth.first().map(|&class| class as u32))
-                .collect(),
-            predicted: repeat.rows.iter().flat_map(|row| row.predicted.clone()).collect(),
-            groups: repeat.rows.iter().map(|row| row.group.clone()).collect(),
-        })
-        .collect();
+    let columns: Vec<_> = repeats.iter().map(columns).collect();
     let repeats: Vec<(Truth, &[f32], &[String])> = columns
         .iter()
-        .map(|columns| {
-            let truth = match problem {
-                Problem::Regression { .. } => Truth::Values(&columns.values),
-                Problem::Classification { .. } => Truth::Classes(&columns.classes),
-            };
-            (truth, columns.predicted.as_slice(), columns.groups.as_slice())
-        })
+        .map(|(labels, predicted, groups)| (labels.truth(), predicted.as_slice(), groups.as_slice()))
         .collect();
     Ok(score_repeats_with_intervals(&problem, &repeats, seed, resamples)?)
 }

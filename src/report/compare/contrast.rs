@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::group::Group;
 use super::units::Tested;
-use super::{RESAMPLES, SEED, SHOWN};
+use super::{RESAMPLES, SEED};
 use crate::evaluate::paired::{self, Method, Paired, holm, paired_t_test};
 use crate::evaluate::{FEW_GROUPS, higher_is_better};
 
@@ -125,7 +125,7 @@ fn one(reference: &Group, tested: &Tested, other: &Group, split: &str) -> Result
     let differences = paired::compare(&paired, SEED, RESAMPLES).map_err(|error| refuse(error.to_string()))?;
     let figures = differences
         .into_iter()
-        .filter(|difference| SHOWN.contains(&difference.name));
+        .filter(|difference| crate::evaluate::is_of_the_whole(difference.name));
     let mut names = tested.groups.clone();
     names.sort();
     names.dedup();

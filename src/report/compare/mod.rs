@@ -10,6 +10,8 @@ mod sentence;
 mod settings;
 mod units;
 
+pub use units::problem_of;
+
 use serde::Serialize;
 
 pub use contrast::{Contrast, PairedFigure};
@@ -18,27 +20,13 @@ pub use settings::SettingRow;
 
 use super::metric;
 use super::table::reported_split;
-use crate::evaluate::spread;
+use crate::evaluate::{is_of_the_whole, spread};
 use crate::track::ResultRow;
 
 /// Resamples behind the intervals of differences.
 const RESAMPLES: usize = 2000;
 /// Of the draws; a comparison is the same whenever it is made.
 const SEED: u64 = 0;
-
-/// The metrics that a comparison shows; those of single classes are in the report of a run.
-const SHOWN: [&str; 10] = [
-    "mse",
-    "rmse",
-    "mae",
-    "r2",
-    "pearson",
-    "ccc",
-    "accuracy",
-    "uar",
-    "macro-f1",
-    "weighted-f1",
-];
 
 /// What a comparison says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -126,7 +114,7 @@ fn figures(groups: &[Group], split: &str) -> Vec<FigureRow> {
     let mut keys: Vec<(&str, &str)> = Vec::new();
     for row in groups.iter().flat_map(|group| &group.runs).flat_map(|run| &run.results) {
         let key = (row.name.as_str(), row.target.as_str());
-        if row.split == split && SHOWN.contains(&key.0) && !keys.contains(&key) {
+        if row.split == split && is_of_the_whole(key.0) && !keys.contains(&key) {
             keys.push(key);
         }
     }

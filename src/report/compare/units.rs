@@ -97,14 +97,7 @@ impl Tested {
     }
 
     pub fn problem(&self) -> Problem {
-        match &self.kind {
-            Outcome::Regression { targets } => Problem::Regression {
-                targets: targets.clone(),
-            },
-            Outcome::Classification { classes } => Problem::Classification {
-                classes: classes.clone(),
-            },
-        }
+        problem_of(&self.kind)
     }
 
     /// Row after row.
@@ -114,6 +107,18 @@ impl Tested {
             Outcome::Regression { .. } => FlatTruth::Values(values.copied().collect()),
             Outcome::Classification { .. } => FlatTruth::Classes(values.map(|&class| class as u32).collect()),
         }
+    }
+}
+
+/// The task whose predictions are of this kind.
+pub fn problem_of(kind: &Outcome) -> Problem {
+    match kind {
+        Outcome::Regression { targets } => Problem::Regression {
+            targets: targets.clone(),
+        },
+        Outcome::Classification { classes } => Problem::Classification {
+            classes: classes.clone(),
+        },
     }
 }
 

@@ -6,6 +6,7 @@ pub(super) mod latex;
 pub(super) mod plain;
 
 use super::metric::{self, Better};
+use crate::evaluate::is_of_the_whole;
 use crate::track::{BaselineRow, ResultRow};
 
 /// Metric by target; one column for the model and one for each baseline.
@@ -103,9 +104,9 @@ impl Comparison {
         self.rows.iter().any(|row| !row.target.is_empty())
     }
 
-    /// With only the rows of these metrics.
-    pub fn only(mut self, metrics: &[&str]) -> Self {
-        self.rows.retain(|row| metrics.contains(&row.metric.as_str()));
+    /// Without the metrics of single classes.
+    pub fn of_the_whole(mut self) -> Self {
+        self.rows.retain(|row| is_of_the_whole(&row.metric));
         self
     }
 }
