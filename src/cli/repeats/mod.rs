@@ -10,7 +10,7 @@ mod processes;
 mod telling;
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -29,6 +29,9 @@ use crate::config::Resolved;
 use crate::dataset::split;
 use crate::features::FeatureSet;
 use crate::track::{BaselineRow, Database, Recorder, ResultRow, RunDir, RunSummary, Status};
+
+/// How long children whose parent is gone may take to save their state.
+const CHILDREN_STOP_WITHIN: Duration = Duration::from_secs(30);
 
 /// What is to be repeated, and how.
 #[derive(Debug, Clone, Copy)]
@@ -299,18 +302,37 @@ impl Job {
     }
 }
 
-/// What is left to do, by the record.
-fn jobs(place: &Place, parent: &Parent) -> Result<Vec<Job>, Failure> {
-    let children = children(place, parent)?;
-    let mut jobs = Vec::new();
-    for (index, &variation) in parent.plan.runs.iter().enumerate() {
-        let of_variation = || children.iter().filter(|child| child.variation == variation);
-        if let Some(running) = of_variation().find(|child| !child.run.status.is_final()) {
+/// The children once none of them runs. Those of a parent that was killed stop by themselves within a step or two.
+fn children_at_rest(place: &Place, parent: &Parent) -> Result<Vec<Child>, Failure> {
+    let asked = Instant::now();
+    let mut told = false;
+    loop {
+        let children = children(place, parent)?;
+        let mut running = children.iter().filter(|child| !child.run.status.is_final());
+        let Some(first) = running.next() else {
+            return Ok(children);
+        };
+        if recording::interrupted() || asked.elapsed() > CHILDREN_STOP_WITHIN {
             return Err(Failure::request(
-                format!("run {} ({}) is still running", running.run.id, variation.describe()),
+                format!("run {} ({}) is still running", first.run.id, first.variation.describe()),
                 "wait for its end; then what is left can be done".to_owned(),
             ));
         }
+        if !told {
+            let count = output::count(1 + running.count(), "run");
+            output::item("waiting", &format!("for {count} to stop"));
+            told = true;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What is left to do, by the record.
+fn jobs(place: &Place, parent: &Parent) -> Result<Vec<Job>, Failure> {
+    let children = children_at_rest(place, parent)?;
+    let mut jobs = Vec::new();
+    for (index, &variation) in parent.plan.runs.iter().enumerate() {
+        let of_variation = || children.iter().filter(|child| child.variation == variation);
         if of_variation().any(Child::is_done) {
             continue;
         }
