@@ -31,3 +31,4 @@ pub mod random;
 pub mod report;
 pub mod track;
 pub mod train;
+mod vector;

@@ -14,7 +14,7 @@ use symphonia::core::packet::Packet;
 
 use super::Error;
 use super::open::{Opened, Rounding, Stamps};
-use super::vector::on_vectors;
+use crate::vector::on_vectors;
 
 /// Unreadable packets in a row after which the rest of a file is given up.
 const MAX_ERRORS: u32 = 64;

@@ -12,9 +12,9 @@ use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 
 use super::filterbank::Filterbank;
-use super::vector::on_vectors;
 use super::window::window;
 use super::{Error, MelSpec, PadMode, Power, scale};
+use crate::vector::on_vectors;
 
 /// Frames that go through the filterbank together.
 const TILE: usize = 16;

@@ -22,7 +22,6 @@ mod rms;
 mod scale;
 mod source;
 pub mod spec;
-mod vector;
 mod window;
 
 pub use delta::delta;

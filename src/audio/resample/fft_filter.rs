@@ -17,7 +17,7 @@ use rustfft::{Fft, FftPlanner};
 
 use super::design::{Design, greatest_common_divisor};
 use super::start::Start;
-use crate::audio::vector::on_vectors;
+use crate::vector::on_vectors;
 
 /// A block is at least this many times as long as the filter reaches to one side.
 const BLOCK_TO_REACH: f64 = 16.0;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::element::{Element, for_dtype, slice, with_slice};
+use super::element::{Element, for_dtype, slice, sum, with_slice};
 
 /// What a batch was normalised with, per channel; running averages are made of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -71,25 +71,6 @@ impl Sizes {
             .skip(channel)
             .step_by(self.channels.max(1))
     }
-}
-
-/// Sums of eight interleaved lanes in `f64`: vector additions in a fixed order.
-fn sum<T: Element>(values: &[T], map: impl Fn(f64, usize) -> f64) -> f64 {
-    let mut lanes = [0.0f64; 8];
-    let chunks = values.chunks_exact(8);
-    let rest = chunks.remainder();
-    for (chunk_index, chunk) in chunks.enumerate() {
-        for (lane, value) in chunk.iter().enumerate() {
-            lanes[lane] += map(value.to_f64(), chunk_index * 8 + lane);
-        }
-    }
-    let start = values.len() - rest.len();
-    let tail: f64 = rest
-        .iter()
-        .enumerate()
-        .map(|(index, value)| map(value.to_f64(), start + index))
-        .sum();
-    lanes.iter().sum::<f64>() + tail
 }
 
 fn statistics<T: Element>(sizes: Sizes, input: &[T]) -> BatchStatistics {

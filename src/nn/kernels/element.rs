@@ -2,11 +2,49 @@
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType};
 
-/// `f32` (training) or `f64` (gradient checks).
-pub trait Element: WithDType + std::iter::Sum + Send + Sync {}
+use super::conv::{correlate, products};
 
-impl Element for f32 {}
-impl Element for f64 {}
+/// `f32` (training, on vectors) or `f64` (gradient checks, with the plain code that the vectors are tested against).
+pub trait Element: WithDType + std::iter::Sum + Send + Sync {
+    fn correlate(task: correlate::Correlate<Self>);
+    fn products(task: products::Products<Self>);
+    /// The values of a storage of this type.
+    fn owned(storage: CpuStorage) -> Option<Vec<Self>>;
+}
+
+impl Element for f32 {
+    fn correlate(task: correlate::Correlate<Self>) {
+        correlate::vectors(task);
+    }
+
+    fn products(task: products::Products<Self>) {
+        products::vectors(task);
+    }
+
+    fn owned(storage: CpuStorage) -> Option<Vec<Self>> {
+        match storage {
+            CpuStorage::F32(values) => Some(values),
+            _ => None,
+        }
+    }
+}
+
+impl Element for f64 {
+    fn correlate(task: correlate::Correlate<Self>) {
+        correlate::plain(task);
+    }
+
+    fn products(task: products::Products<Self>) {
+        products::plain(task);
+    }
+
+    fn owned(storage: CpuStorage) -> Option<Vec<Self>> {
+        match storage {
+            CpuStorage::F64(values) => Some(values),
+            _ => None,
+        }
+    }
+}
 
 /// The elements of a contiguous tensor on the CPU, during a forward pass.
 pub fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
@@ -52,4 +90,45 @@ pub(super) use for_dtype;
 /// The error for other element types.
 pub fn unsupported(dtype: DType) -> candle_core::Error {
     candle_core::Error::UnsupportedDTypeForOp(dtype, "affect kernel").bt()
+}
+
+/// The sum of `map(value, index)` in eight interleaved sums of `f64`: vector additions in a fixed order.
+#[inline(always)]
+pub fn sum<T: Element>(values: &[T], map: impl Fn(f64, usize) -> f64) -> f64 {
+    let mut lanes = [0.0f64; 8];
+    let chunks = values.chunks_exact(8);
+    let rest = chunks.remainder();
+    for (chunk_index, chunk) in chunks.enumerate() {
+        for (lane, value) in chunk.iter().enumerate() {
+            lanes[lane] += map(value.to_f64(), chunk_index * 8 + lane);
+        }
+    }
+    let start = values.len() - rest.len();
+    let tail: f64 = rest
+        .iter()
+        .enumerate()
+        .map(|(index, value)| map(value.to_f64(), start + index))
+        .sum();
+    lanes.iter().sum::<f64>() + tail
+}
+
+/// Two sums of what `map` makes of pairs of values, each as [`sum`] adds. `a` and `b` are of one length.
+#[inline(always)]
+pub fn sums_of_pairs<T: Element>(a: &[T], b: &[T], map: impl Fn(T, T) -> [f64; 2]) -> [f64; 2] {
+    let mut lanes = [[0.0f64; 8]; 2];
+    let ((eights, rest), (others, other_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    for (a, b) in eights.iter().zip(others) {
+        for lane in 0..8 {
+            let [first, second] = map(a[lane], b[lane]);
+            lanes[0][lane] += first;
+            lanes[1][lane] += second;
+        }
+    }
+    let mut totals = lanes.map(|lanes| lanes.iter().sum::<f64>());
+    for (&a, &b) in rest.iter().zip(other_rest) {
+        let [first, second] = map(a, b);
+        totals[0] += first;
+        totals[1] += second;
+    }
+    totals
 }

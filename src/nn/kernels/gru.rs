@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::activation::sigmoid;
 use super::element::{Element, for_dtype, slice, with_slice};
-use super::matmul::{Matrix, Output, multiply};
+use super::matmul::{Matrix, multiply_add};
 
 /// Examples that one task handles: part of the result's definition.
 const GROUP: usize = 8;
@@ -102,11 +102,10 @@ fn forward<T: Element>(sizes: Sizes, inputs: &[T], weight: &[T], bias: &[T]) -> 
                 for row in recurrent.chunks_mut(3 * units) {
                     row.copy_from_slice(bias);
                 }
-                multiply(
+                multiply_add(
                     Matrix::new(&state, examples, units),
                     Matrix::new(weight, 3 * units, units).transposed(),
                     &mut recurrent,
-                    Output::Accumulate,
                 );
                 for example in 0..examples {
                     let at = example * frames + frame;
@@ -183,18 +182,12 @@ fn backward<T: Element>(sizes: Sizes, weight: &[T], out: &[T], gates: &[f64], gr
                     }
                 }
                 let gradients = Matrix::new(&recurrent, examples, 3 * units);
-                multiply(
-                    gradients,
-                    Matrix::new(weight, 3 * units, units),
-                    &mut state_gradient,
-                    Output::Accumulate,
-                );
+                multiply_add(gradients, Matrix::new(weight, 3 * units, units), &mut state_gradient);
                 if before.is_some() {
-                    multiply(
+                    multiply_add(
                         gradients.transposed(),
                         Matrix::new(&state, examples, units),
                         &mut weight_sum,
-                        Output::Accumulate,
                     );
                 }
             }

@@ -37,17 +37,10 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
-/// What happens to what the output held.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    Overwrite,
-    Accumulate,
-}
-
-/// `out = left · right`, or `out += left · right`; `out` is row-major. The sum over the inner index runs in an order that
+/// `out += left · right`; `out` is row-major. The sum over the inner index runs in an order that
 /// depends on the shapes alone.
 #[allow(unsafe_code)]
-pub fn multiply<T: Element>(left: Matrix<T>, right: Matrix<T>, out: &mut [T], output: Output) {
+pub fn multiply_add<T: Element>(left: Matrix<T>, right: Matrix<T>, out: &mut [T]) {
     assert_eq!(left.columns, right.rows, "inner sizes of a matrix product");
     assert_eq!(out.len(), left.rows * right.columns, "output of a matrix product");
     let (rows, columns) = (left.rows, right.columns);
@@ -62,7 +55,7 @@ pub fn multiply<T: Element>(left: Matrix<T>, right: Matrix<T>, out: &mut [T], ou
             out.as_mut_ptr(),
             1,
             columns as isize,
-            output == Output::Accumulate,
+            true,
             left.data.as_ptr(),
             left.column_stride as isize,
             left.row_stride as isize,
@@ -88,19 +81,9 @@ mod tests {
         let a = [1.0f64, 2.0, 3.0, 4.0, 5.0, 6.0]; // 2 × 3
         let b = [1.0f64, 0.0, 2.0, 1.0, 0.0, 3.0]; // 3 × 2
         let mut out = [0.0; 4];
-        multiply(
-            Matrix::new(&a, 2, 3),
-            Matrix::new(&b, 3, 2),
-            &mut out,
-            Output::Overwrite,
-        );
+        multiply_add(Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2), &mut out);
         assert_eq!(out, [5.0, 11.0, 14.0, 23.0]);
-        multiply(
-            Matrix::new(&a, 3, 2).transposed(),
-            Matrix::new(&b, 3, 2),
-            &mut out,
-            Output::Accumulate,
-        );
+        multiply_add(Matrix::new(&a, 3, 2).transposed(), Matrix::new(&b, 3, 2), &mut out);
         assert_eq!(out, [5.0 + 7.0, 11.0 + 18.0, 14.0 + 10.0, 23.0 + 22.0]);
     }
 }

@@ -11,13 +11,14 @@
 //! * The element type is generic, so that gradients are tested in `f64` by finite differences with the very code that
 //!   trains in `f32`.
 //!
-//! This folder is the only one with `unsafe` code: the calls into `gemm`.
+//! The convolutions' sums run on the vectors that the machine has, chosen at run time: see [`conv`]. This folder, and one option of the
+//! allocator in `main.rs`, are the only `unsafe` code: unaligned vector loads, and the calls into `gemm`.
 
 pub mod activation;
 pub mod avg_pool2d;
 pub mod batch_norm;
 pub mod cells;
-pub mod conv2d;
+pub mod conv;
 mod element;
 pub mod gru;
 pub mod layer_norm;
@@ -31,7 +32,7 @@ pub use activation::{Function, activation};
 pub use avg_pool2d::avg_pool2d;
 pub use batch_norm::{BatchStatistics, batch_norm};
 pub use cells::{Cells, Windows};
-pub use conv2d::{Geometry, conv2d};
+pub use conv::{Block, Geometry, LARGEST_WINDOW, Rectifier, conv_block, conv2d, normalized_conv_block};
 pub use gru::{Direction, gru};
 pub use layer_norm::layer_norm;
 pub use max_pool2d::max_pool2d;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use candle_core::{Result, Tensor, Var};
 
 use super::super::builder::{Builder, Fan};
-use super::super::kernels::{self, Cells, Geometry, Windows};
+use super::super::kernels::{self, Block, Cells, Function, Geometry, LARGEST_WINDOW, Rectifier, Windows};
 use super::super::network::Mode;
 use super::super::plan::{PlannedLayer, count};
 use super::super::spec::{Activation, BatchNormSpec, Conv2dSpec, NamedPadding, Padding};
@@ -127,7 +127,8 @@ pub struct Conv2d {
     norm: Option<BatchNorm>,
     geometry: Geometry,
     activation: Option<Activation>,
-    max_pool: Option<Cells>,
+    /// Rows and columns of windows that lie side by side.
+    max_pool: Option<(usize, usize)>,
     dropout: Option<f64>,
 }
 
@@ -164,39 +165,71 @@ impl Conv2d {
             norm,
             geometry: geometry(spec).map_err(candle_core::Error::Msg)?,
             activation: spec.activation,
-            max_pool: spec.max_pool.map(|pool| Cells::Windows(Windows::tiling(pool.get()))),
+            max_pool: spec.max_pool.map(|pool| pool.get()),
             dropout: spec.dropout.map(|p| p.0),
         })
     }
 
     pub fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
-        let value = self.convolve(input, pass.mode)?;
-        let value = activation::apply(&value, self.activation)?;
-        let value = match self.max_pool {
-            Some(cells) => kernels::max_pool2d(&value, cells)?,
-            None => value,
+        let (block, rest) = self.fused();
+        let value = self.convolve(input, block, pass.mode)?;
+        let value = match rest {
+            Rest::Nothing => value,
+            Rest::Pool(cells) => kernels::max_pool2d(&value, cells)?,
+            Rest::Activation(function, cells) => {
+                let value = kernels::activation(&value, function)?;
+                match cells {
+                    Some(cells) => kernels::max_pool2d(&value, cells)?,
+                    None => value,
+                }
+            }
         };
         dropout::apply(&value, self.dropout, pass, 0)
     }
 
-    /// Convolution and batch norm; the latter is folded into the former where it is a constant.
-    fn convolve(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
+    /// What one operator does, batch norm aside, and what is left for others.
+    fn fused(&self) -> (Block, Rest) {
+        let plain = Block::plain(self.geometry);
+        let pool = |window| Cells::Windows(Windows::tiling(window));
+        let rectifier = match self.activation.map(activation::function) {
+            None => Rectifier::Identity,
+            Some(Function::Relu) => Rectifier::Relu,
+            Some(Function::LeakyRelu { slope }) if slope >= 0.0 => Rectifier::Leaky { slope },
+            Some(function) => return (plain, Rest::Activation(function, self.max_pool.map(pool))),
+        };
+        let rectified = Block { rectifier, ..plain };
+        match self.max_pool {
+            None => (rectified, Rest::Nothing),
+            Some(window) if window.0.saturating_mul(window.1) > LARGEST_WINDOW => (rectified, Rest::Pool(pool(window))),
+            Some(window) => (Block { window, ..rectified }, Rest::Nothing),
+        }
+    }
+
+    /// Convolution, batch norm and what `block` has after them. Where the batch norm is a constant, it is folded into the convolution.
+    fn convolve(&self, input: &Tensor, block: Block, mode: Mode) -> Result<Tensor> {
         let filters = self.weight.dim(0)?;
         let bias = match &self.bias {
             Some(bias) => bias.as_tensor().clone(),
             None => Tensor::zeros(filters, self.weight.dtype(), input.device())?,
         };
         let Some(norm) = &self.norm else {
-            return kernels::conv2d(input, &self.weight, &bias, self.geometry);
+            return kernels::conv_block(input, &self.weight, &bias, block);
         };
         match mode {
-            Mode::Train { .. } => norm.forward(&kernels::conv2d(input, &self.weight, &bias, self.geometry)?, mode),
+            Mode::Train { .. } => norm.after_convolution(input, &self.weight, &bias, block),
             Mode::Evaluate => {
                 let (scale, shift) = norm.constants()?;
                 let weight = self.weight.broadcast_mul(&scale.reshape((filters, 1, 1, 1))?)?;
                 let bias = ((bias * scale)? + shift)?;
-                kernels::conv2d(input, &weight.detach(), &bias.detach(), self.geometry)
+                kernels::conv_block(input, &weight.detach(), &bias.detach(), block)
             }
         }
     }
+}
+
+/// What follows a block that one operator computed.
+enum Rest {
+    Nothing,
+    Pool(Cells),
+    Activation(Function, Option<Cells>),
 }

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor, Var};
 
 use super::super::builder::Builder;
-use super::super::kernels::{self, BatchStatistics};
+use super::super::kernels::{self, BatchStatistics, Block};
 use super::super::network::Mode;
 use super::super::plan::{PlannedLayer, count};
 use super::super::spec::{BatchNormSpec, LayerNormSpec, NormOver};
@@ -87,6 +87,18 @@ impl BatchNorm {
             }
         };
         out.reshape(input.shape())
+    }
+
+    /// While training: a convolution, this norm and the rest of `block` in one.
+    pub fn after_convolution(&self, input: &Tensor, kernel: &Tensor, bias: &Tensor, block: Block) -> Result<Tensor> {
+        let block = Block {
+            batch_norm: Some(self.epsilon),
+            ..block
+        };
+        let affine = (self.gain.as_tensor(), self.offset.as_tensor());
+        let (out, statistics) = kernels::normalized_conv_block(input, kernel, bias, affine, block)?;
+        self.follow(&statistics)?;
+        Ok(out)
     }
 
     /// Scale and shift that the running averages make.

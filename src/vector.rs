@@ -4,7 +4,7 @@
 
 /// Runs `work` compiled for this machine. It and what it calls must be `#[inline(always)]`, or they stay as they are.
 #[inline(always)]
-pub(super) fn on_vectors<T>(work: impl FnOnce() -> T) -> T {
+pub fn on_vectors<T>(work: impl FnOnce() -> T) -> T {
     pulp::Arch::new().dispatch(Work(work))
 }
 

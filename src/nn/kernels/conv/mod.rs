@@ -1,0 +1,259 @@
+//! 2-D convolution (cross-correlation, as PyTorch's `Conv2d`), alone or with what usually follows it: batch norm, rectifier and max
+//! pool in one operator.
+//!
+//! Fused, a block's values cross memory fewer times: see [`forward`] and [`backward`]. A convolution alone is a block with nothing after it.
+
+mod backward;
+mod bands;
+pub(super) mod correlate;
+mod forward;
+mod geometry;
+mod pool;
+pub(super) mod products;
+mod staging;
+
+use std::sync::{Arc, Mutex};
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+
+pub use self::geometry::Geometry;
+pub use self::pool::Rectifier;
+
+use self::backward::{Gradients, Wanted};
+use self::forward::{Forward, Inputs, Pooled, Saved};
+use self::geometry::Sizes;
+use super::batch_norm::BatchStatistics;
+use super::element::{Element, for_dtype, slice, with_slice};
+
+/// The most places that a window of the pooling has.
+pub const LARGEST_WINDOW: usize = 256;
+
+/// What follows a convolution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Block {
+    pub geometry: Geometry,
+    /// The epsilon of a batch norm, which takes its statistics from the batch.
+    pub batch_norm: Option<f64>,
+    pub rectifier: Rectifier,
+    /// Rows and columns of max pool windows, which lie side by side: at most [`LARGEST_WINDOW`] places. (1, 1) for none.
+    pub window: (usize, usize),
+}
+
+impl Block {
+    /// A convolution with nothing after it.
+    pub fn plain(geometry: Geometry) -> Self {
+        Self {
+            geometry,
+            batch_norm: None,
+            rectifier: Rectifier::Identity,
+            window: (1, 1),
+        }
+    }
+
+    fn inverse_deviation(&self, statistics: &BatchStatistics, filter: usize) -> f64 {
+        1.0 / (statistics.variance[filter] + self.batch_norm.unwrap_or(0.0)).sqrt()
+    }
+
+    /// Scale and shift that normalise a filter's sums.
+    fn normalization<T: Element>(
+        &self,
+        statistics: &BatchStatistics,
+        (gamma, beta): (&[T], &[T]),
+        filter: usize,
+    ) -> (T, T) {
+        let scale = gamma[filter].to_f64() * self.inverse_deviation(statistics, filter);
+        let shift = beta[filter].to_f64() - statistics.mean[filter] * scale;
+        (T::from_f64(scale), T::from_f64(shift))
+    }
+}
+
+/// `input` `[batch, channels, rows, columns]`, `kernel` `[filters, channels / groups, kernel rows, kernel columns]`, `bias`
+/// `[filters]` → `[batch, filters, output rows, output columns]`.
+pub fn conv2d(input: &Tensor, kernel: &Tensor, bias: &Tensor, geometry: Geometry) -> Result<Tensor> {
+    conv_block(input, kernel, bias, Block::plain(geometry))
+}
+
+/// [`conv2d`], rectified and pooled: → `[batch, filters, output rows / window rows, output columns / window columns]`, rounded down.
+/// The block must have no batch norm.
+pub fn conv_block(input: &Tensor, kernel: &Tensor, bias: &Tensor, block: Block) -> Result<Tensor> {
+    if block.batch_norm.is_some() {
+        candle_core::bail!("a batch norm needs gamma and beta: use normalized_conv_block")
+    }
+    Ok(apply(input, kernel, bias, block)?.0)
+}
+
+/// [`conv_block`] with a batch norm before the rectifier. `gamma` and `beta` `[filters]`.
+pub fn normalized_conv_block(
+    input: &Tensor,
+    kernel: &Tensor,
+    bias: &Tensor,
+    (gamma, beta): (&Tensor, &Tensor),
+    block: Block,
+) -> Result<(Tensor, BatchStatistics)> {
+    if block.batch_norm.is_none() {
+        candle_core::bail!("gamma and beta are of a batch norm, and this block has none")
+    }
+    apply(input, kernel, &Tensor::cat(&[bias, gamma, beta], 0)?, block)
+}
+
+fn apply(input: &Tensor, kernel: &Tensor, shifts: &Tensor, block: Block) -> Result<(Tensor, BatchStatistics)> {
+    if block.window.0 * block.window.1 > LARGEST_WINDOW || block.window.0 * block.window.1 == 0 {
+        candle_core::bail!("windows of {:?} cannot be pooled here", block.window)
+    }
+    let tracked = input.track_op() || kernel.track_op() || shifts.track_op();
+    let state = Arc::new(Mutex::new(None));
+    let operator = Operator {
+        block,
+        keep: if tracked { Keep::ForGradients } else { Keep::Nothing },
+        state: Arc::clone(&state),
+    };
+    let out = input
+        .contiguous()?
+        .apply_op3(&kernel.contiguous()?, &shifts.contiguous()?, operator)?;
+    let state = state.lock().map_err(|_| poisoned())?;
+    let statistics = state.as_ref().map(|state| state.statistics.clone());
+    drop(state);
+    Ok((out, statistics.unwrap_or_default()))
+}
+
+/// Whether the forward pass saves what the backward pass needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    ForGradients,
+    Nothing,
+}
+
+struct Operator {
+    block: Block,
+    keep: Keep,
+    /// Given up by the backward pass, which runs once.
+    state: Arc<Mutex<Option<State>>>,
+}
+
+/// [`Saved`], whatever the element type.
+struct State {
+    sums: Option<CpuStorage>,
+    won: Option<CpuStorage>,
+    place: Vec<u8>,
+    statistics: BatchStatistics,
+}
+
+fn poisoned() -> candle_core::Error {
+    candle_core::Error::Msg("a convolution failed before".into())
+}
+
+/// Bias, and gamma and beta where there is a batch norm.
+type Shifts<'a, T> = (&'a [T], Option<(&'a [T], &'a [T])>);
+
+impl Operator {
+    /// Cuts what follows the convolution's sums into its parts.
+    fn shifts<'a, T>(&self, sizes: &Sizes, shifts: &'a [T]) -> Result<Shifts<'a, T>> {
+        let filters = sizes.filters;
+        let parts = if self.block.batch_norm.is_some() { 3 } else { 1 };
+        if shifts.len() != parts * filters {
+            candle_core::bail!(
+                "conv2d: {filters} filters need {} biases, not {}",
+                parts * filters,
+                shifts.len()
+            )
+        }
+        let (bias, rest) = shifts.split_at(filters);
+        Ok((bias, self.block.batch_norm.map(|_| rest.split_at(filters))))
+    }
+
+    fn sizes(&self, input: &[usize], kernel: &[usize]) -> Result<(Sizes, Pooled)> {
+        let sizes = Sizes::new(input, kernel, self.block.geometry)?;
+        let pooled = Pooled::new(&sizes, self.block.window);
+        if pooled.plane() == 0 {
+            let ((rows, columns), window) = (sizes.out, self.block.window);
+            candle_core::bail!("conv2d: windows of {window:?} are larger than {rows} × {columns}")
+        }
+        Ok((sizes, pooled))
+    }
+}
+
+impl CustomOp3 for Operator {
+    fn name(&self) -> &'static str {
+        "affect-conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        kernel: &CpuStorage,
+        kernel_layout: &Layout,
+        shifts: &CpuStorage,
+        shifts_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (sizes, pooled) = self.sizes(input_layout.dims(), kernel_layout.dims())?;
+        let shape = Shape::from((sizes.batch, sizes.filters, pooled.rows, pooled.columns));
+        for_dtype!(input.dtype(), T => {
+            let (bias, affine) = self.shifts(&sizes, slice::<T>(shifts, shifts_layout)?)?;
+            let inputs = Inputs {
+                images: slice::<T>(input, input_layout)?,
+                kernel: slice(kernel, kernel_layout)?,
+                bias,
+                affine,
+            };
+            let (out, saved) = Forward::new(&self.block, sizes, inputs).run(self.keep);
+            let some = |values: Vec<T>| (!values.is_empty()).then(|| <T as candle_core::WithDType>::to_cpu_storage_owned(values));
+            *self.state.lock().map_err(|_| poisoned())? = Some(State {
+                sums: some(saved.sums),
+                won: some(saved.won),
+                place: saved.place,
+                statistics: saved.statistics,
+            });
+            Ok((<T as candle_core::WithDType>::to_cpu_storage_owned(out), shape))
+        })
+    }
+
+    fn bwd(
+        &self,
+        input: &Tensor,
+        kernel: &Tensor,
+        shifts: &Tensor,
+        out: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (sizes, _) = self.sizes(input.dims(), kernel.dims())?;
+        let wanted = match input.track_op() {
+            true => Wanted::All,
+            false => Wanted::Parameters,
+        };
+        let Some(state) = self.state.lock().map_err(|_| poisoned())?.take() else {
+            candle_core::bail!("conv2d: the backward pass ran before, and what it needs is gone")
+        };
+        let device = input.device();
+        for_dtype!(input.dtype(), T => {
+            let values = |storage: Option<CpuStorage>| storage.and_then(T::owned).unwrap_or_default();
+            let saved = Saved {
+                sums: values(state.sums),
+                won: values(state.won),
+                place: state.place,
+                statistics: state.statistics,
+            };
+            let gradients: Gradients<T> = with_slice(input, |images| with_slice(kernel, |kernel| with_slice(shifts, |shifts| {
+                let (bias, affine) = self.shifts(&sizes, shifts)?;
+                let inputs = Inputs { images, kernel, bias, affine };
+                let forward = Forward::new(&self.block, sizes, inputs);
+                with_slice(out, |out| with_slice(gradient, |gradient| {
+                    Ok(backward::run(&forward, &saved, out, gradient, wanted))
+                }))
+            })))?;
+            let mut of_shifts = gradients.bias;
+            if let Some((gamma, beta)) = gradients.affine {
+                of_shifts.extend(gamma.into_iter().chain(beta));
+            }
+            Ok((
+                gradients.images.map(|values| Tensor::from_vec(values, input.dims(), device)).transpose()?,
+                Some(Tensor::from_vec(gradients.kernel, kernel.dims(), device)?),
+                Some(Tensor::from_vec(of_shifts, shifts.dims(), device)?),
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
