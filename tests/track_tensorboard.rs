@@ -2,6 +2,7 @@
 //! scripts/reference/requirements.txt.
 #![allow(clippy::disallowed_methods)]
 
+mod common;
 mod track_support;
 
 use std::path::Path;
@@ -305,4 +306,54 @@ fn a_live_run_shows_within_seconds_while_the_database_is_locked() {
     }
     drop(lock);
     recorder.finish(Status::Completed, None).unwrap();
+}
+
+#[test]
+fn a_run_shows_its_examples_its_tensors_its_plots_and_its_settings() {
+    let lab = common::Lab::new();
+    let text = lab.read("reg.toml");
+    let more = "[augment]\ntime_shift = { frames = 3 }\n[record]\nhistograms = { every = 2 }\nexamples = 2\n";
+    lab.write("reg.toml", &format!("{text}{more}"));
+    lab.edit("reg.toml", "epochs = 2", "epochs = 3");
+    lab.succeed(&["run", "reg.toml"]);
+    let id = lab.run("reg").file_name().unwrap().to_str().unwrap().to_owned();
+    let name = format!("reg/{id}");
+
+    let Some((found, page)) = read(&lab.path("runs")) else {
+        return;
+    };
+    let run = &found[&name];
+    let tags = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let examples = tags(&run["images"]);
+    assert_eq!(examples.len(), 4, "{examples:?}");
+    for pair in examples.chunks(2) {
+        let id = pair[0].strip_suffix(": as it is").unwrap();
+        assert_eq!(pair[1], format!("{id}: augmented, epoch 1"));
+        assert!(id.starts_with("examples/"), "{id}");
+        assert!(lab.read("data/labels.csv").contains(&id["examples/".len()..]), "{id}");
+    }
+    let histograms = tags(&run["histograms"]);
+    let parameters: Vec<&str> = histograms
+        .iter()
+        .filter_map(|tag| tag.strip_prefix("weights/"))
+        .collect();
+    let gradients: Vec<&str> = histograms
+        .iter()
+        .filter_map(|tag| tag.strip_prefix("gradients/"))
+        .collect();
+    assert!(!parameters.is_empty() && parameters == gradients, "{histograms:?}");
+    let per_epoch = run["scalars"]["learning_rate"][0][0].as_i64().unwrap();
+    for tag in &histograms {
+        let points = run["histograms"][tag].as_array().unwrap();
+        let steps: Vec<i64> = points.iter().map(|point| point["step"].as_i64().unwrap()).collect();
+        assert_eq!(steps, [per_epoch, 2 * per_epoch], "{tag}");
+    }
+    let plots = tags(&found[format!("{name}/final")]["images"]);
+    assert!(plots.contains(&"loss".to_owned()), "{plots:?}");
+    let row = &page[&name];
+    assert_eq!(row["status"], "STATUS_SUCCESS");
+    assert_eq!(row["hparams"]["train.epochs"], 3.0);
+    let rmse: f64 = lab.query("SELECT value FROM results WHERE split = 'test' AND name = 'rmse' AND target = ''");
+    let shown = row["metrics"]["final/test:rmse"][1].as_f64().unwrap();
+    assert!((shown - rmse).abs() < 1e-6, "{shown} {rmse}");
 }

@@ -1,4 +1,4 @@
-//! Tables as Parquet, through the format's own columns: without Arrow, a fifth as much is to be built.
+//! Tables as Parquet, through the format's own columns. Arrow's packages need not be built for it.
 
 use std::sync::Arc;
 
