@@ -3,8 +3,10 @@
     pip install mlflow==3.*        # in a virtual environment of its own
     python scripts/compare_mlflow.py [--rounds 3] [--profile bench]
 
-Both record the same number of values, in batches of 25 as a training loop would: affect to its log, TensorBoard and SQLite with
-`cargo bench --bench records`, MLflow to a new SQLite store, once with `log_batch` (its fastest) and once with `log_metric` a value.
+Both record values in batches of 25, as a training loop would, until all of them are in the files: affect 50,000 values to its log,
+TensorBoard and SQLite (`cargo bench --bench records`), MLflow to a new SQLite store 5,000 with `log_batch` (its fastest) and 250 with
+`log_metric`, one by one. Fewer, because it takes longer; rows a second are compared. The rounds alternate. Wanted beforehand:
+`cargo bench --bench records --no-run`, with the same profile.
 """
 
 import argparse

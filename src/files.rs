@@ -59,8 +59,11 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
     write_whole_with(path, |writer| writer.write_all(content))
 }
 
+/// What a new file's content is written into.
+pub type Sink<'a> = dyn Write + Send + 'a;
+
 /// As [`write_whole`], with the content produced by `fill`.
-pub fn write_whole_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+pub fn write_whole_with(path: &Path, fill: impl FnOnce(&mut Sink) -> io::Result<()>) -> Result<(), Error> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -68,7 +71,7 @@ pub fn write_whole_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Re
     write_into(folder, path, fill).map_err(Error::at("write", path))
 }
 
-fn write_into(folder: &Path, path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn write_into(folder: &Path, path: &Path, fill: impl FnOnce(&mut Sink) -> io::Result<()>) -> io::Result<()> {
     let temporary = temporary_in(folder)?;
     // Written to by its file, whose errors name no path.
     let mut writer = BufWriter::with_capacity(1 << 16, temporary.as_file());

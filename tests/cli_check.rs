@@ -88,7 +88,7 @@ fn features_are_computed_once() {
 }
 
 /// Every command, with the flags that its help must speak of.
-const COMMANDS: [(&str, &[&str]); 17] = [
+const COMMANDS: [(&str, &[&str]); 18] = [
     (
         "run",
         &[
@@ -176,7 +176,8 @@ const COMMANDS: [(&str, &[&str]); 17] = [
     ("note", &["<RUN>", "<TEXT>...", "--runs"]),
     ("rm", &["<RUN>...", "--purge", "--runs"]),
     ("restore", &["[RUN]...", "--runs"]),
-    ("export", &["[RUN]...", "--csv", "--runs"]),
+    ("export", &["[RUN]...", "--csv", "--parquet", "--runs"]),
+    ("tensorboard", &["[RUN]...", "--port", "--runs"]),
     ("schema", &["--color"]),
     ("completions", &["<SHELL>", "bash", "zsh", "fish"]),
     ("doctor", &["--runs", "--cache", "--json"]),
@@ -271,6 +272,7 @@ fn the_schema_is_json_and_knows_the_tables() {
         "schedule",
         "train",
         "evaluate",
+        "record",
     ] {
         assert!(schema["properties"][table].is_object(), "{table}");
     }

@@ -233,3 +233,197 @@ tables/notes.csv (0 rows)
     let complaint = lab.complaint(2, &["export"]);
     assert!(complaint.contains("--csv <DIR>"), "{complaint}");
 }
+
+#[test]
+fn parquet_keeps_types_and_nulls() {
+    use parquet::basic::{LogicalType, Type};
+    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+    use parquet::record::RowAccessor as _;
+
+    let lab = Lab::new();
+    let runs = lab.path("runs");
+    let first = make(
+        &runs,
+        Made {
+            seed: u64::MAX,
+            ..Made::default()
+        },
+    );
+    make(
+        &runs,
+        Made {
+            rmse: None,
+            ..Made::default()
+        },
+    );
+    let written = lab.succeed(&["export", "--parquet", "tables", "--csv", "tables"]);
+    assert_eq!(written.stdout.lines().count(), 14, "{}", written.stdout);
+    assert!(
+        written.stdout.contains("tables/metrics.parquet (4 rows)\n"),
+        "{}",
+        written.stdout
+    );
+    let open = |name: &str| {
+        let file = std::fs::File::open(lab.path(&format!("tables/{name}.parquet"))).unwrap();
+        SerializedFileReader::new(file).unwrap()
+    };
+    // Every table has the rows of its CSV.
+    for name in ["runs", "params", "metrics", "results", "baselines", "tags", "notes"] {
+        let rows = lab.read(&format!("tables/{name}.csv")).lines().count() - 1;
+        assert_eq!(open(name).metadata().file_metadata().num_rows(), rows as i64, "{name}");
+    }
+
+    let table = open("runs");
+    let schema = table.metadata().file_metadata().schema_descr_ptr();
+    let column = |name: &str| {
+        let columns = schema.columns().iter();
+        columns
+            .into_iter()
+            .find(|column| column.name() == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(column("id").logical_type_ref(), Some(&LogicalType::String));
+    assert!(matches!(
+        column("created_at").logical_type_ref(),
+        Some(LogicalType::Timestamp(_))
+    ));
+    assert_eq!(column("epoch").physical_type(), Type::INT64);
+    let rows: Vec<_> = table.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows[0].get_string(0).unwrap(), &first);
+    assert_eq!(rows[0].get_ulong(3).unwrap(), u64::MAX);
+    let created = lab
+        .read("tables/runs.csv")
+        .lines()
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .nth(5)
+        .unwrap()
+        .to_owned();
+    let created: jiff::Timestamp = created.parse().unwrap();
+    assert_eq!(rows[0].get_timestamp_micros(5).unwrap(), created.as_microsecond());
+    assert!(rows[0].get_string(13).is_err(), "it has no parent");
+
+    let params: Vec<_> = open("params").get_row_iter(None).unwrap().map(Result::unwrap).collect();
+    let rate = params
+        .iter()
+        .find(|row| row.get_string(1).unwrap() == "optimizer.learning_rate")
+        .unwrap();
+    assert_eq!(
+        (rate.get_string(2).unwrap().as_str(), rate.get_double(3).unwrap()),
+        ("0.001", 0.001)
+    );
+    assert!(
+        params.iter().any(|row| row.get_double(3).is_err()),
+        "a text is no number"
+    );
+    let metrics: Vec<_> = open("metrics")
+        .get_row_iter(None)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(metrics[0].get_double(5).unwrap(), 0.9);
+    assert_eq!(metrics[0].get_timestamp_micros(6).unwrap(), 0);
+}
+
+/// Needs AFFECT_PYTHON, an interpreter with the packages of scripts/reference/requirements.txt.
+#[test]
+fn pandas_reads_the_parquet_tables_with_their_types() {
+    let Some(python) = std::env::var_os("AFFECT_PYTHON") else {
+        eprintln!("skipped: AFFECT_PYTHON is not set");
+        return;
+    };
+    let lab = Lab::new();
+    make(
+        &lab.path("runs"),
+        Made {
+            seed: u64::MAX,
+            ..Made::default()
+        },
+    );
+    lab.succeed(&["export", "--parquet", "tables"]);
+    let script = "import pandas as pd\n\
+        runs = pd.read_parquet('tables/runs.parquet')\n\
+        metrics = pd.read_parquet('tables/metrics.parquet')\n\
+        params = pd.read_parquet('tables/params.parquet')\n\
+        print(runs.dtypes[['seed', 'created_at', 'epoch']].tolist(), runs.seed[0], runs.parent_id.isna()[0])\n\
+        print(metrics.dtypes[['step', 'value', 'wall_time']].tolist(), metrics.value.tolist())\n\
+        print(params.set_index('key').number['optimizer.learning_rate'])\n";
+    let mut command = std::process::Command::new(python);
+    let output = command.args(["-c", script]).current_dir(lab.path("")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @r"
+[dtype('uint64'), datetime64[us, UTC], dtype('int64')] 18446744073709551615 True
+[dtype('int64'), dtype('float64'), datetime64[us, UTC]] [0.9, 0.5]
+0.001
+");
+}
+
+/// A program called `tensorboard` that tells how it was called.
+#[cfg(unix)]
+fn fake(lab: &Lab, name: &str, script: &str) -> std::ffi::OsString {
+    use std::os::unix::fs::PermissionsExt as _;
+    lab.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
+    std::fs::set_permissions(lab.path(&format!("bin/{name}")), std::fs::Permissions::from_mode(0o755)).unwrap();
+    lab.path("bin").into()
+}
+
+#[cfg(unix)]
+#[test]
+fn tensorboard_is_started_on_the_right_folder() {
+    let lab = Lab::new();
+    let runs = lab.path("runs");
+    let parent = make(&runs, Made::default());
+    let child = make(
+        &runs,
+        Made {
+            parent: Some(&parent),
+            ..Made::default()
+        },
+    );
+    let path = fake(&lab, "tensorboard", "echo \"$@\"; exit 7");
+    let call = |arguments: &[&str]| {
+        let mut command = lab.command(&[&["tensorboard"], arguments].concat());
+        let output = command.env("PATH", &path).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), text.replace(runs.to_str().unwrap(), "RUNS"))
+    };
+    assert_eq!(call(&[]), (Some(7), "--logdir RUNS\n".to_owned()));
+    assert_eq!(
+        call(&[&child, "--port", "0"]),
+        (Some(7), format!("--logdir RUNS/a/{child} --port 0\n"))
+    );
+    assert_eq!(
+        call(&[&parent]),
+        (
+            Some(7),
+            format!("--logdir_spec {child}:RUNS/a/{child},{parent}:RUNS/a/{parent}\n")
+        )
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn where_there_is_no_tensorboard_it_is_said_how_to_get_it() {
+    let lab = Lab::new();
+    make(&lab.path("runs"), Made::default());
+    let call = |path: &std::ffi::OsStr| {
+        let output = lab.command(&["tensorboard"]).env("PATH", path).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let path = fake(&lab, "python3", "[ \"$1\" = -c ] && exit 1; exit 9");
+    let (code, _, stderr) = call(&path);
+    assert_eq!(code, Some(1));
+    assert_snapshot!(stderr, @r"
+error: TensorBoard is not installed: there is no `tensorboard` on the PATH, and no module of that name in `python3`
+ help: install it with `pip install tensorboard`, and activate its environment
+");
+    // The module without the program.
+    let path = fake(&lab, "python3", "[ \"$1\" = -c ] && exit 0; echo \"$1 $2 $3\"; exit 3");
+    assert_eq!(
+        call(&path),
+        (Some(3), "-m tensorboard.main --logdir\n".to_owned(), String::new())
+    );
+}

@@ -54,6 +54,9 @@ fn a_regression_leaves_everything_that_belongs_to_a_run() {
         "events.out.tfevents",
         "train/events.out.tfevents",
         "val/events.out.tfevents",
+        "final/events.out.tfevents",
+        "final/val/events.out.tfevents",
+        "final/test/events.out.tfevents",
         "predictions.csv",
         "baselines/mean.csv",
         "baselines/ridge.csv",
@@ -94,7 +97,7 @@ fn a_regression_leaves_everything_that_belongs_to_a_run() {
         "ridge",
         &format!("run {id} (completed"),
         "report.html",
-        "tensorboard --logdir runs",
+        "or type `affect tensorboard`\n",
     ] {
         assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
     }

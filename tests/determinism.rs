@@ -135,3 +135,69 @@ fn a_rendered_corpus_is_the_same_in_another_cache() {
     );
     assert_eq!(one, two);
 }
+
+/// Every file of the newest run's checkpoints, the predictions and the figures.
+fn everything(lab: &Lab, options: &[&str]) -> (Vec<(String, Vec<u8>)>, Result) {
+    let (result, _) = run(lab, "reg", options);
+    let newest = lab.runs("reg").pop().unwrap();
+    let mut files = Vec::new();
+    for checkpoint in ["best", "last"] {
+        for entry in std::fs::read_dir(newest.join("checkpoints").join(checkpoint)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(&newest).unwrap().to_str().unwrap().to_owned();
+            files.push((name, std::fs::read(&path).unwrap()));
+        }
+    }
+    files.sort();
+    assert!(files.len() >= 8, "{}", files.len());
+    (files, result)
+}
+
+#[test]
+fn what_is_recorded_changes_no_byte_of_checkpoints_and_predictions() {
+    let lab = Lab::new();
+    lab.edit("reg.toml", "epochs = 2", "epochs = 3\naccumulate = 2\nclip_norm = 0.1");
+    let text = lab.read("reg.toml");
+    lab.write(
+        "reg.toml",
+        &format!("{text}\n[augment]\ngain = {{ low = -1.0, high = 1.0 }}\ntime_shift = {{ frames = 3 }}\nmixup = {{ alpha = 0.4 }}\n"),
+    );
+    let nothing = everything(
+        &lab,
+        &[
+            "--set",
+            "record.histograms=never",
+            "--set",
+            "record.examples=0",
+            "--threads",
+            "1",
+        ],
+    );
+    let usual = everything(&lab, &["--threads", "2"]);
+    let all = everything(
+        &lab,
+        &[
+            "--set",
+            "record.histograms={every=1}",
+            "--set",
+            "record.examples=9",
+            "--threads",
+            "2",
+        ],
+    );
+    assert!(nothing == usual, "the defaults change something");
+    assert!(nothing == all, "histograms and examples change something");
+    // They are the same experiment also in name: settings that change nothing tell no two runs apart.
+    assert_eq!(lab.query::<i64>("SELECT count(DISTINCT config_hash) FROM runs"), 1);
+    assert_eq!(
+        lab.query::<i64>("SELECT count(*) FROM params WHERE key LIKE 'record%'"),
+        0
+    );
+    let events = |run: &Path| -> u64 {
+        let entries = std::fs::read_dir(run).unwrap().map(std::result::Result::unwrap);
+        let events = entries.filter(|entry| entry.file_name().to_string_lossy().contains("tfevents"));
+        events.map(|entry| entry.metadata().unwrap().len()).sum()
+    };
+    let sizes: Vec<u64> = lab.runs("reg").iter().map(|run| events(run)).collect();
+    assert!(sizes[0] < sizes[1] && sizes[1] < sizes[2], "{sizes:?}");
+}

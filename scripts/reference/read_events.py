@@ -2,7 +2,8 @@
 
 Usage: python read_events.py FOLDER
 
-The runs are found as TensorBoard finds them: every folder with an event file is one. A step that a resumed run took back
+`runs`: found as TensorBoard finds them, every folder with an event file is one. `hparams`: the rows of that page, as its own
+code makes them. A step that a resumed run took back
 is dropped by TensorBoard's accumulator itself.
 """
 
@@ -11,14 +12,22 @@ import json
 import math
 import sys
 
+from google.protobuf import json_format
 from PIL import Image
-from tensorboard.backend.event_processing import event_multiplexer
+from tensorboard import context
+from tensorboard.backend.event_processing import data_provider, event_multiplexer, plugin_event_multiplexer
+from tensorboard.plugins import base_plugin
+from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
 from tensorboard.util import tensor_util
 
 
-def point(event):
+def number(value):
     # JSON has no NaN.
-    return [event.step, None if math.isnan(event.value) else event.value, event.wall_time]
+    return None if math.isnan(value) else value
+
+
+def point(event):
+    return [event.step, number(event.value), event.wall_time]
 
 
 def picture(event):
@@ -32,6 +41,49 @@ def picture(event):
     }
 
 
+def histogram(event):
+    value = event.histogram_value
+    return {
+        "step": event.step,
+        "min": value.min,
+        "max": value.max,
+        "num": value.num,
+        "sum": value.sum,
+        "sum_squares": value.sum_squares,
+        "limits": list(value.bucket_limit),
+        "counts": list(value.bucket),
+    }
+
+
+def hparams(folder):
+    """What the hparams page shows: the columns, and for each run its row."""
+    multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(folder)
+    multiplexer.Reload()
+    provider = data_provider.MultiplexerDataProvider(multiplexer, folder)
+    backend = backend_context.Context(base_plugin.TBContext(data_provider=provider))
+    request = context.RequestContext()
+    experiment = get_experiment.Handler(request, backend, "", api_pb2.GetExperimentRequest()).run()
+    columns = [api_pb2.ColParams(hparam=info.name, include_in_result=True) for info in experiment.hparam_infos]
+    columns += [api_pb2.ColParams(metric=info.name) for info in experiment.metric_infos]
+    statuses = [api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE, api_pb2.STATUS_RUNNING]
+    wanted = api_pb2.ListSessionGroupsRequest(
+        allowed_statuses=statuses, col_params=columns, start_index=0, slice_size=1000
+    )
+    rows = list_session_groups.Handler(request, backend, "", wanted).run()
+    sessions = {}
+    for group in rows.session_groups:
+        for session in group.sessions:
+            sessions[session.name] = {
+                "status": api_pb2.Status.Name(session.status),
+                "hparams": {name: json_format.MessageToDict(value) for name, value in group.hparams.items()},
+                "metrics": {
+                    f"{value.name.group}:{value.name.tag}": [value.training_step, number(value.value)]
+                    for value in session.metric_values
+                },
+            }
+    return sessions
+
+
 def text(event):
     value = tensor_util.make_ndarray(event.tensor_proto)
     return {"step": event.step, "text": [item.decode("utf-8") for item in value.ravel()]}
@@ -39,7 +91,7 @@ def text(event):
 
 def main(folder):
     multiplexer = event_multiplexer.EventMultiplexer(
-        size_guidance={"scalars": 0, "tensors": 0, "images": 0}
+        size_guidance={"scalars": 0, "tensors": 0, "images": 0, "histograms": 0}, purge_orphaned_data=True
     ).AddRunsFromDirectory(folder)
     multiplexer.Reload()
     found = {}
@@ -52,8 +104,11 @@ def main(folder):
             },
             "text": {tag: [text(event) for event in multiplexer.Tensors(run, tag)] for tag in plugin},
             "images": {tag: [picture(event) for event in multiplexer.Images(run, tag)] for tag in tags["images"]},
+            "histograms": {
+                tag: [histogram(event) for event in multiplexer.Histograms(run, tag)] for tag in tags["histograms"]
+            },
         }
-    json.dump(found, sys.stdout)
+    json.dump({"runs": found, "hparams": hparams(folder)}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,12 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, clap::Args)]
 pub struct RunsArg {
     /// The folder that runs land in.
-    #[arg(long, value_name = "DIR", env = "AFFECT_RUNS", default_value = "runs")]
+    #[arg(long, value_name = "DIR", env = "AFFECT_RUNS", default_value = Self::DEFAULT)]
     pub runs: PathBuf,
+}
+
+impl RunsArg {
+    pub const DEFAULT: &str = "runs";
 }
 
 /// The folder of what can be computed again.

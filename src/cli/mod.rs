@@ -32,6 +32,7 @@ mod schema;
 mod show;
 mod since;
 mod tag;
+mod tensorboard;
 mod work;
 
 use std::process::ExitCode;
@@ -67,6 +68,7 @@ enum Command {
     Rm(rm::Args),
     Restore(restore::Args),
     Export(export::Args),
+    Tensorboard(tensorboard::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Doctor(doctor::Args),
@@ -109,6 +111,10 @@ pub fn main() -> ExitCode {
         Command::Rm(args) => rm::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Tensorboard(args) => match tensorboard::run(&args) {
+            Ok(status) => return status,
+            Err(failure) => Err(failure),
+        },
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Doctor(args) => doctor::run(&args),

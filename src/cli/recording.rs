@@ -6,10 +6,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::output;
 use super::progress::Stage;
+use crate::config::Experiment;
 use crate::evaluate::Score;
+use crate::track::spec::Histograms;
 use crate::track::{BaselineRow, MetricRow, Recorder, ResultRow};
 use crate::train::spec::ValidateEvery;
-use crate::train::{BatchSummary, Observer, TrainSpec, ValidationSummary};
+use crate::train::{BatchSummary, Observer, Tensors, ValidationSummary};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Whether there is a run whose state can be saved, and somebody looks at [`INTERRUPTED`].
@@ -82,6 +84,7 @@ fn end_at_once() -> ! {
 /// Records every validation and shows it.
 pub struct Watch<'a> {
     recorder: &'a Recorder,
+    histograms: Histograms,
     pub stage: Stage,
     validate_every: ValidateEvery,
     epochs: u32,
@@ -98,9 +101,11 @@ pub struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// `rows`: what was recorded before an interruption.
-    pub fn start(recorder: &'a Recorder, train: &TrainSpec, rows: Vec<MetricRow>) -> Self {
+    pub fn start(recorder: &'a Recorder, experiment: &Experiment, rows: Vec<MetricRow>) -> Self {
+        let train = &experiment.train;
         Self {
             recorder,
+            histograms: experiment.record.histograms,
             stage: Stage::start("training"),
             validate_every: train.validate_every,
             epochs: u32::try_from(train.epochs).unwrap_or(u32::MAX),
@@ -162,6 +167,21 @@ impl Observer for Watch<'_> {
             );
         }
         self.stage.line(&place, &figures(summary, self.left));
+    }
+
+    fn wants_tensors(&self, epoch: u32) -> bool {
+        self.histograms.after(epoch)
+    }
+
+    fn tensors(&mut self, tensors: Tensors) {
+        let tagged = |kind: &'static str, values: Vec<(String, Vec<f32>)>| {
+            let tag = move |(name, values)| (format!("{kind}/{name}"), values);
+            values.into_iter().map(tag)
+        };
+        let weights = tagged("weights", tensors.parameters);
+        let gradients = tagged("gradients", tensors.gradients);
+        self.recorder
+            .histograms(tensors.step, weights.chain(gradients).collect());
     }
 
     fn interrupted(&self) -> bool {

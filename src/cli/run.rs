@@ -18,7 +18,8 @@ use crate::files;
 use crate::nn::Network;
 use crate::report::table::Comparison;
 use crate::track::{
-    BaselineRow, Circumstances, Database, MetricRow, Provenance, Recorder, ResultRow, RunDir, RunHeader, Status,
+    BaselineRow, Circumstances, Database, MetricRow, Provenance, RecordSpec, Recorder, ResultRow, RunDir, RunHeader,
+    Status,
 };
 use crate::train::checkpoint::State;
 use crate::train::{Begin, device};
@@ -235,8 +236,15 @@ pub(super) fn header(
         feature_key: features.key().into(),
     });
     let config_toml = config::to_toml(experiment);
+    // What is recorded changes no result.
+    let of_effect = Experiment {
+        record: RecordSpec::default(),
+        ..experiment.clone()
+    };
     Ok(RunHeader {
-        config_hash: blake3::hash(config_toml.as_bytes()).to_hex().to_string(),
+        config_hash: blake3::hash(config::to_toml(&of_effect).as_bytes())
+            .to_hex()
+            .to_string(),
         config_toml,
         tags: about.tags.clone(),
         parent_id,
@@ -376,14 +384,18 @@ fn conclude(place: &Place, dir: &RunDir, done: Done, started: Instant) -> Result
     let seconds = started.elapsed().as_secs_f64();
     if !place.json {
         let comparison = Comparison::of_reported_split(&done.results, &done.baselines).of_the_whole();
+        let elsewhere = match place.runs == Path::new(RunsArg::DEFAULT) {
+            true => String::new(),
+            false => format!(" --runs {}", place.runs.display()),
+        };
         let text = format!(
-            "{}\nrun {} ({}, {})\nnext: open {} or type `tensorboard --logdir {}`",
+            "{}\nrun {} ({}, {})\nnext: open {} or type `affect tensorboard{}`",
             comparison.text(output::table_width()),
             output::bold(dir.id()),
             done.status.name(),
             output::seconds(seconds),
             dir.file("report.html").display(),
-            place.runs.display()
+            elsewhere
         );
         match output::result(&text) {
             // The run is recorded; what follows it need not wait for a reader.

@@ -7,6 +7,7 @@ use crate::dataset::DatasetSpec;
 use crate::evaluate::EvaluateSpec;
 use crate::features::Recipe;
 use crate::nn::NetworkSpec;
+use crate::track::RecordSpec;
 use crate::train::{AugmentSpec, LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
 
 /// A declared experiment, complete.
@@ -29,6 +30,8 @@ pub struct Experiment {
     pub augment: AugmentSpec,
     #[serde(default)]
     pub evaluate: EvaluateSpec,
+    #[serde(default, skip_serializing_if = "RecordSpec::is_default")]
+    pub record: RecordSpec,
 }
 
 /// The `[experiment]` table: what people call it.

@@ -5,10 +5,14 @@ use serde_json::Value;
 use super::Error;
 use super::rows::ParamRow;
 
+/// Settings that change no result, and so are none by which runs differ.
+const OF_NO_EFFECT: &str = "record";
+
 /// Flattens resolved settings (TOML) in their own order. Tables and lists of tables are entered
-/// (`model.layers.0.conv2d.channels`); any other list is one value.
+/// (`model.layers.0.conv2d.channels`); any other list is one value. What `[record]` says is left out: it changes no result.
 pub fn flatten(config_toml: &str) -> Result<Vec<ParamRow>, Error> {
-    let table: toml::Table = toml::from_str(config_toml).map_err(settings)?;
+    let mut table: toml::Table = toml::from_str(config_toml).map_err(settings)?;
+    table.remove(OF_NO_EFFECT);
     let mut rows = Vec::new();
     enter("", &serde_json::to_value(table).map_err(settings)?, &mut rows);
     Ok(rows)
@@ -50,7 +54,8 @@ mod tests {
     fn nested_settings_become_dotted_keys() {
         let rows = flatten(
             "[optimizer]\nkind = 'adam'\nlearning_rate = 1e-3\n[dataset]\ntargets = ['valence', 'arousal']\n\
-             [[model.layers]]\nconv2d = { channels = 16, batch_norm = true }\n[[model.layers]]\nlinear = 'targets'",
+             [[model.layers]]\nconv2d = { channels = 16, batch_norm = true }\n[[model.layers]]\nlinear = 'targets'\n\
+             [record]\nexamples = 2",
         )
         .unwrap();
         let rows: Vec<(&str, String)> = rows

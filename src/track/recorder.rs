@@ -16,11 +16,11 @@ use super::appender::Appender;
 use super::log::{self, Entry, Line, Metrics, Results, Start};
 use super::process::Process;
 use super::provenance::Provenance;
-use super::rows::{BaselineRow, MetricRow, ParamRow, ResultRow, Status};
+use super::rows::{BaselineRow, MetricRow, ResultRow, Status};
 use super::run_dir::RunDir;
 use super::store;
-use super::tensorboard::TensorBoard;
-use super::writer::{Message, Sink, Writer};
+use super::tensorboard::{ImageOf, TensorBoard};
+use super::writer::{Message, Sink, Tensors, Writer};
 use super::{Error, connection, params, time};
 use crate::files;
 
@@ -142,16 +142,10 @@ impl Recorder {
         let mut board = board;
         if matches!(from, Begin::New) {
             let wall_time = now.as_duration().as_secs_f64();
-            board.text("settings", 0, wall_time, &settings_table(&settings));
-            board.text("experiment.toml", 0, wall_time, &indented(&header.config_toml));
+            board.settings(&settings, &header.config_toml, wall_time);
         }
         board.flush();
-        let writer = Writer {
-            dir: dir.clone(),
-            log,
-            board,
-            sink: Sink::new(runs, connection, pending),
-        };
+        let writer = Writer::new(dir.clone(), log, board, Sink::new(runs, connection, pending));
         let (sender, receiver) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("records".to_string())
@@ -193,17 +187,35 @@ impl Recorder {
     }
 
     /// An image for TensorBoard: interleaved RGB, rows from the top, `3 · width · height` bytes.
-    pub fn image(&self, tag: &str, step: u64, width: u32, height: u32, rgb: Vec<u8>) {
+    pub fn image(&self, tag: &str, step: u64, size: (u32, u32), rgb: Vec<u8>) {
+        self.send_image(ImageOf::Training, tag, step, size, rgb);
+    }
+
+    /// A plot of the whole run, at its end; the image is as for [`image`](Self::image). A resumed run takes all of them back.
+    pub fn plot(&self, tag: &str, step: u64, size: (u32, u32), rgb: Vec<u8>) {
+        self.send_image(ImageOf::End, tag, step, size, rgb);
+    }
+
+    fn send_image(&self, of: ImageOf, tag: &str, step: u64, size: (u32, u32), rgb: Vec<u8>) {
+        let details = json!({ "tag": tag, "step": step, "width": size.0, "height": size.1 });
         self.send(Message::Image {
-            line: Line::now(other(
-                "image",
-                json!({ "tag": tag, "step": step, "width": width, "height": height }),
-            )),
+            line: Line::now(other("image", details)),
+            of,
             tag: tag.to_string(),
             step,
-            size: (width, height),
+            size,
             rgb,
         });
+    }
+
+    /// How the values of named tensors are distributed after `step` updates, for TensorBoard. Counted when there is nothing else to
+    /// record.
+    pub fn histograms(&self, step: u64, tensors: Vec<(String, Vec<f32>)>) {
+        self.send(Message::Tensors(Tensors {
+            at: time::now(),
+            step,
+            tensors: tensors.into(),
+        }));
     }
 
     /// The final figures of the model and of its baselines.
@@ -350,23 +362,4 @@ fn record_start(connection: &mut Connection, runs: &Path, dir: &RunDir, first: L
         Err(error) if connection::is_busy(&error) => Ok(vec![first]),
         Err(error) => Err(error),
     }
-}
-
-/// Markdown: a table of the settings.
-fn settings_table(settings: &[ParamRow]) -> String {
-    let mut table = String::from("| setting | value |\n| --- | --- |\n");
-    for row in settings {
-        let value = match &row.value {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let value = value.replace('|', "\\|").replace('\n', " ");
-        table.push_str(&format!("| {} | {value} |\n", row.key));
-    }
-    table
-}
-
-/// Markdown: a block of code.
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}\n")).collect()
 }

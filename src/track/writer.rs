@@ -4,19 +4,21 @@
 //! is tried again with the next batch; what waits for it is bounded, and beyond the bound (or when the file was replaced
 //! meanwhile) the run's rows are made anew from the log. Nothing here stops a training run.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::appender::Appender;
-use super::log::{Entry, Finish, Line, Metrics};
+use super::log::{Entry, Finish, Line, Metrics, Results};
 use super::process::HEARTBEAT;
 use super::rows::Status;
 use super::run_dir::RunDir;
 use super::store::{self, Replay};
-use super::tensorboard::TensorBoard;
+use super::tensorboard::{ImageOf, TensorBoard};
 use super::{Error, artifacts, connection, time};
 
 /// How long records gather before they are written as one transaction.
@@ -41,26 +43,50 @@ pub(super) enum Message {
     Settle(SyncSender<()>),
     Image {
         line: Line,
+        of: ImageOf,
         tag: String,
         step: u64,
         size: (u32, u32),
         rgb: Vec<u8>,
     },
+    Tensors(Tensors),
     Finish {
         status: Status,
         error: Option<String>,
     },
 }
 
+/// Tensors of one moment, by tag, whose values are to be counted.
+pub(super) struct Tensors {
+    pub at: Timestamp,
+    pub step: u64,
+    pub tensors: VecDeque<(String, Vec<f32>)>,
+}
+
 /// The three places that records go to.
 pub(super) struct Writer {
-    pub dir: RunDir,
-    pub log: Appender,
-    pub board: TensorBoard,
-    pub sink: Sink,
+    dir: RunDir,
+    log: Appender,
+    board: TensorBoard,
+    /// When TensorBoard gets what was written since the last time.
+    board_due: Option<Instant>,
+    sink: Sink,
+    /// Waits until there is nothing else to do: whoever records a figure must not wait for the counting of millions.
+    uncounted: Option<Tensors>,
 }
 
 impl Writer {
+    pub fn new(dir: RunDir, log: Appender, board: TensorBoard, sink: Sink) -> Self {
+        Self {
+            dir,
+            log,
+            board,
+            board_due: None,
+            sink,
+            uncounted: None,
+        }
+    }
+
     /// Works until the run ends. Returns what could not be recorded, for people.
     pub fn run(mut self, receiver: &Receiver<Message>) -> Vec<String> {
         let interrupted = (Status::Interrupted, None);
@@ -69,7 +95,10 @@ impl Writer {
                 Err(TryRecvError::Empty) => {
                     // Before the thread sleeps, the log has everything.
                     self.log.flush();
-                    receiver.recv_timeout(self.sink.rest())
+                    match self.count_one() {
+                        true => receiver.recv_timeout(Duration::ZERO),
+                        false => receiver.recv_timeout(self.rest()),
+                    }
                 }
                 Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
                 Ok(message) => Ok(message),
@@ -83,36 +112,82 @@ impl Writer {
                 }
                 Ok(Message::Image {
                     line,
+                    of,
                     tag,
                     step,
                     size,
                     rgb,
                 }) => {
-                    self.board.image(&tag, step, seconds(&line), size, &rgb);
+                    self.board_mut().image(of, &tag, step, seconds(line.at), size, &rgb);
                     self.take(line);
+                }
+                Ok(Message::Tensors(tensors)) => {
+                    // Two sets would take too much memory.
+                    while self.count_one() {}
+                    self.uncounted = Some(tensors);
                 }
                 Ok(Message::Finish { status, error }) => return self.finish(status, error),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.finish(interrupted.0, interrupted.1),
             }
+            if self.board_due.is_some_and(|due| due <= Instant::now()) {
+                self.board.flush();
+                self.board_due = None;
+            }
             if self.sink.is_due() {
                 self.log.flush();
-                self.board.flush();
                 self.sink.flush(&self.dir);
+            }
+        }
+    }
+
+    /// How long there is nothing to do.
+    fn rest(&self) -> Duration {
+        let board = self.board_due.map(|due| due.saturating_duration_since(Instant::now()));
+        board.map_or(self.sink.rest(), |board| board.min(self.sink.rest()))
+    }
+
+    /// For writing: what is written is flushed in time, however the database is.
+    fn board_mut(&mut self) -> &mut TensorBoard {
+        self.board_due.get_or_insert_with(|| Instant::now() + GATHER);
+        &mut self.board
+    }
+
+    /// Counts the values of one tensor; `false`: there is none.
+    fn count_one(&mut self) -> bool {
+        let Some(uncounted) = &mut self.uncounted else {
+            return false;
+        };
+        let (at, step) = (seconds(uncounted.at), uncounted.step);
+        match uncounted.tensors.pop_front() {
+            Some((tag, values)) => {
+                self.board_mut().histogram(&tag, step, at, &values);
+                true
+            }
+            None => {
+                self.uncounted = None;
+                false
             }
         }
     }
 
     fn take(&mut self, line: Line) {
         self.log.push(&line.to_json());
-        if let Entry::Metrics(Metrics { rows }) = &line.entry {
-            rows.iter().for_each(|row| self.board.scalar(row));
+        match &line.entry {
+            Entry::Metrics(Metrics { rows }) => {
+                let board = self.board_mut();
+                rows.iter().for_each(|row| board.scalar(row));
+            }
+            Entry::Results(Results { results, .. }) => self.board_mut().results(results, seconds(line.at)),
+            _ => {}
         }
         self.sink.push(line);
     }
 
     fn finish(mut self, status: Status, error: Option<String>) -> Vec<String> {
         let mut complaints = Vec::new();
+        while self.count_one() {}
+        self.board.ended(status, seconds(time::now()));
         self.board.flush();
         let artifacts = artifacts::scan(self.dir.path()).unwrap_or_else(|error| {
             complaints.push(format!("the run's files are not listed: {error}"));
@@ -145,9 +220,9 @@ impl Writer {
     }
 }
 
-/// Seconds since 1970 of a line.
-fn seconds(line: &Line) -> f64 {
-    line.at.as_duration().as_secs_f64()
+/// Seconds since 1970.
+fn seconds(at: Timestamp) -> f64 {
+    at.as_duration().as_secs_f64()
 }
 
 /// The way into the database.

@@ -38,6 +38,12 @@ pub trait Observer {
     fn batch(&mut self, batch: &BatchSummary);
     /// After every validation, before its checkpoint is written: what it records must be safe when it returns.
     fn validated(&mut self, summary: &ValidationSummary);
+    /// Whether it wants the parameters and gradients at the end of `epoch`, 1-based. Asked before the last update of each.
+    fn wants_tensors(&self, _epoch: u32) -> bool {
+        false
+    }
+    /// What it wanted.
+    fn tensors(&mut self, _tensors: Tensors) {}
     /// Whether somebody asked to stop (Ctrl-C).
     fn interrupted(&self) -> bool;
 }
@@ -54,6 +60,17 @@ pub struct BatchSummary {
     pub loss: f64,
     /// Examples a second since the last validation, in this process.
     pub pace: f64,
+}
+
+/// The network at the end of an epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensors {
+    /// Updates so far.
+    pub step: u64,
+    /// After the update.
+    pub parameters: Vec<(String, Vec<f32>)>,
+    /// Of the last update, before clipping; those that the loss depends on.
+    pub gradients: Vec<(String, Vec<f32>)>,
 }
 
 /// One validation, and the training before it, in figures.

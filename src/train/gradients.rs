@@ -24,6 +24,14 @@ impl Gradients {
         self.values.get(parameter)?.as_ref()
     }
 
+    /// The values of each, by the names of `parameters`, which are those that they were taken for.
+    pub fn values(&self, parameters: &[(String, Var)]) -> Result<Vec<(String, Vec<f32>)>> {
+        (self.values.iter().zip(parameters))
+            .filter_map(|(gradient, (name, _))| Some((name.clone(), gradient.as_ref()?)))
+            .map(|(name, gradient)| Ok((name, values(gradient)?)))
+            .collect()
+    }
+
     /// Adds other gradients of the same parameters.
     pub fn add(&mut self, other: Self) -> Result<()> {
         for (sum, other) in self.values.iter_mut().zip(other.values) {
@@ -73,6 +81,11 @@ impl Gradients {
     }
 }
 
+/// All numbers of a tensor, on the CPU.
+pub fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
+}
+
 /// The sum of the squares, a scalar in `f64`.
 fn squares(gradient: &Tensor) -> Result<Tensor> {
     let (storage, layout) = gradient.storage_and_layout();
@@ -117,7 +130,7 @@ mod tests {
         (parameters, gradients)
     }
 
-    fn values(gradients: &Gradients) -> Vec<f64> {
+    fn numbers(gradients: &Gradients) -> Vec<f64> {
         (0..2)
             .flat_map(|index| gradients.get(index).unwrap().to_vec1::<f64>().unwrap())
             .collect()
@@ -134,7 +147,7 @@ mod tests {
         assert_eq!(by_norm.norm().unwrap(), norm);
         let (_, mut by_value) = gradients();
         by_value.clip_value(3.0).unwrap();
-        assert_eq!(values(&by_value), [2.0, 3.0, -3.0]);
+        assert_eq!(numbers(&by_value), [2.0, 3.0, -3.0]);
     }
 
     #[test]
@@ -158,6 +171,6 @@ mod tests {
         let (_, mut sum) = gradients();
         sum.add(gradients().1).unwrap();
         sum.scale(0.25).unwrap();
-        assert_eq!(values(&sum), [1.0, 2.0, -2.0]);
+        assert_eq!(numbers(&sum), [1.0, 2.0, -2.0]);
     }
 }

@@ -27,7 +27,7 @@ mod validation;
 
 pub use batches::{Data, Labels};
 pub use divergence::Divergence;
-pub use fit::{BatchSummary, Begin, Fitted, Observer, Settings, Stop, ValidationSummary, fit};
+pub use fit::{BatchSummary, Begin, Fitted, Observer, Settings, Stop, Tensors, ValidationSummary, fit};
 pub use loss::Agreement;
 pub use predict::predict;
 pub use profile::{Phase, Profile};

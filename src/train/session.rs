@@ -102,6 +102,8 @@ impl<'a> Session<'a> {
             schedule: Schedule::new(settings.schedule, settings.optimizer.learning_rate(), length),
             batches: 0,
             pending: Pending::default(),
+            keep_gradients: false,
+            kept_gradients: Vec::new(),
             last_good: None,
             stopwatch: Stopwatch::start(),
         };
@@ -240,6 +242,7 @@ impl<'a> Session<'a> {
                     true => Place::EndOfEpoch,
                     false => Place::WithinEpoch,
                 };
+                self.trainer.keep_gradients = place == Place::EndOfEpoch && observer.wants_tensors(epoch);
                 let learned = self.trainer.learn(&batch, epoch, place)?;
                 self.batch += 1;
                 self.since.examples += batch.examples.len();
@@ -253,6 +256,9 @@ impl<'a> Session<'a> {
                     loss: learned.loss,
                     pace: self.since.pace(),
                 });
+                if self.trainer.keep_gradients {
+                    observer.tensors(self.trainer.tensors()?);
+                }
                 let something_is_due = self.trainer.pending.is_empty()
                     && (self.validation_is_due() || observer.interrupted() || self.clock.wants_checkpoint());
                 self.trainer.stopwatch.spent_on(Phase::Records);

@@ -5,8 +5,8 @@ use candle_core::{DType, Tensor};
 use super::Error;
 use super::batches::{Batch, Data};
 use super::divergence::{Divergence, GoodStep, Symptom};
-use super::fit::Settings;
-use super::gradients::Gradients;
+use super::fit::{Settings, Tensors};
+use super::gradients::{Gradients, values};
 use super::loss::{ExampleWeights, Loss, Total};
 use super::optimizer::Optimizer;
 use super::profile::{Phase, Stopwatch};
@@ -25,6 +25,9 @@ pub struct Trainer<'a> {
     /// Batches done, in all epochs.
     pub batches: u64,
     pub pending: Pending,
+    /// Whether the next update keeps the values of its gradients.
+    pub keep_gradients: bool,
+    pub kept_gradients: Vec<(String, Vec<f32>)>,
     pub last_good: Option<GoodStep>,
     pub stopwatch: Stopwatch,
 }
@@ -140,6 +143,9 @@ impl Trainer<'_> {
             let step = (loss, gradient_norm);
             return Err(self.diverged(Symptom::GradientNorm, gradient_norm, epoch, &examples, step));
         }
+        if self.keep_gradients {
+            self.kept_gradients = gradients.values(self.network.parameters())?;
+        }
         let settings = self.settings.train;
         let mut norm = gradient_norm;
         if let Some(limit) = settings.clip_value {
@@ -163,6 +169,17 @@ impl Trainer<'_> {
             gradient_norm,
         });
         Ok(())
+    }
+
+    /// The network after the update whose gradients were kept.
+    pub fn tensors(&mut self) -> Result<Tensors, Error> {
+        let parameters = self.network.parameters().iter();
+        let parameters = parameters.map(|(name, var)| Ok((name.clone(), values(var)?)));
+        Ok(Tensors {
+            step: self.optimizer.updates(),
+            parameters: parameters.collect::<candle_core::Result<_>>()?,
+            gradients: std::mem::take(&mut self.kept_gradients),
+        })
     }
 
     /// `step`: its loss and gradient norm.

@@ -1,6 +1,7 @@
 //! A run that has begun: baselines, training, test, report, each recorded as it comes.
 
 mod baselines;
+mod examples;
 
 use std::time::Instant;
 
@@ -213,8 +214,10 @@ impl Work<'_> {
             checkpoints: &checkpoints,
             begin: self.begin,
         };
-        let train = &self.experiment.train;
-        let mut watch = Watch::start(self.recorder, train, self.metrics.clone());
+        if self.begin == Begin::Fresh {
+            self.show_examples()?;
+        }
+        let mut watch = Watch::start(self.recorder, self.experiment, self.metrics.clone());
         let (data, sides) = (self.data(), self.sides);
         let fitted = fit(self.network, data, &sides.train, &sides.val, &settings, &mut watch)
             .inspect_err(|error| self.record_divergence(error))?;
@@ -359,7 +362,8 @@ impl Work<'_> {
         for figure in &figures {
             figure.write(&plots)?;
             let (width, height, rgb) = figure.rgb(1000)?;
-            self.recorder.image(&figure.name, done.fitted.steps, width, height, rgb);
+            self.recorder
+                .plot(&figure.name, done.fitted.steps, (width, height), rgb);
         }
         crate::files::write_whole(
             &self.dir.file("report.html"),

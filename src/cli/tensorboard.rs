@@ -1,0 +1,108 @@
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use super::failure::Failure;
+use super::folders::RunsArg;
+use crate::track::Database;
+
+/// Start the installed TensorBoard on all runs, or on some.
+///
+/// Its exit status is that of this command.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Ids, unique beginnings of them, or `latest`; a parent brings its children along. Default: all runs.
+    #[arg(value_name = "RUN")]
+    run: Vec<String>,
+    /// The port that the page is served on. Default: TensorBoard's own, 6006.
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+    #[command(flatten)]
+    runs: RunsArg,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let mut arguments = logs(args)?;
+    if let Some(port) = args.port {
+        arguments.extend(["--port".into(), port.to_string().into()]);
+    }
+    let mut program = Command::new("tensorboard");
+    program.args(&arguments);
+    match become_it(program) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        ended => return ended.map_err(|error| did_not_start(&error)),
+    }
+    let mut module = python_with_it()?;
+    module.args(&arguments);
+    become_it(module).map_err(|error| did_not_start(&error))
+}
+
+/// Which folders it is to look into.
+fn logs(args: &Args) -> Result<Vec<OsString>, Failure> {
+    let database = Database::open_existing(&args.runs.runs)?;
+    let mut runs = Vec::new();
+    for reference in &args.run {
+        let run = database.resolve(reference)?;
+        runs.extend(database.children(&run.id)?);
+        runs.push(run);
+    }
+    let folder = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    Ok(match runs.as_slice() {
+        [] => vec!["--logdir".into(), folder(&args.runs.runs).into()],
+        [run] => vec!["--logdir".into(), folder(&run.path).into()],
+        several => {
+            let mut spec = OsString::new();
+            for run in several {
+                if !spec.is_empty() {
+                    spec.push(",");
+                }
+                spec.push(format!("{}:", run.id));
+                spec.push(folder(&run.path));
+            }
+            vec!["--logdir_spec".into(), spec]
+        }
+    })
+}
+
+/// Where it is installed for a Python, but its program is not on the PATH.
+fn python_with_it() -> Result<Command, Failure> {
+    let find = "import importlib.util as u, sys; sys.exit(u.find_spec('tensorboard') is None)";
+    for python in ["python3", "python"] {
+        let mut look = Command::new(python);
+        look.args(["-c", find]);
+        look.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if look.status().is_ok_and(|status| status.success()) {
+            let mut command = Command::new(python);
+            command.args(["-m", "tensorboard.main"]);
+            return Ok(command);
+        }
+    }
+    Err(Failure::Work {
+        message: "TensorBoard is not installed: there is no `tensorboard` on the PATH, and no module of that name in `python3`"
+            .to_owned(),
+        hint: Some("install it with `pip install tensorboard`, and activate its environment".to_owned()),
+    })
+}
+
+/// Signals and the exit status are then its own.
+#[cfg(unix)]
+fn become_it(mut command: Command) -> std::io::Result<ExitCode> {
+    use std::os::unix::process::CommandExt as _;
+    Err(command.exec())
+}
+
+#[cfg(not(unix))]
+fn become_it(mut command: Command) -> std::io::Result<ExitCode> {
+    let status = command.status()?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn did_not_start(error: &std::io::Error) -> Failure {
+    Failure::Work {
+        message: format!("TensorBoard does not start: {error}"),
+        hint: (error.kind() == ErrorKind::ArgumentListTooLong)
+            .then(|| "leave the runs out: it then shows all of them".to_owned()),
+    }
+}
