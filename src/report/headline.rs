@@ -131,15 +131,21 @@ mod tests {
             seed: 0,
             device: String::new(),
             best_epoch: None,
+            best_step: None,
             monitor: String::new(),
             metrics: Vec::new(),
             results,
             baselines,
+            baseline_intervals: Vec::new(),
             predictions: None,
+            repeats: String::new(),
+            members: Vec::new(),
             settings_toml: String::new(),
             provenance: serde_json::Value::Null,
             remarks: Vec::new(),
-            reproduce: String::new(),
+            media: Default::default(),
+            commands: Vec::new(),
+            width: Default::default(),
         })
     }
 

@@ -17,6 +17,8 @@ pub struct RunRecord {
     pub summary: RunSummary,
     pub params: Vec<ParamRow>,
     pub results: Vec<ResultRow>,
+    /// The names of its baselines.
+    pub baselines: Vec<String>,
     /// What was predicted, or why that is not known.
     pub predictions: Result<Predictions, String>,
 }
@@ -45,7 +47,14 @@ impl RunRecord {
             path if path.exists() => Predictions::read(&path).map_err(|error| error.to_string()),
             path => Err(format!("`{}` is missing", path.display())),
         };
+        let mut baselines: Vec<String> = Vec::new();
+        for row in database.baselines(&summary.id)? {
+            if !baselines.contains(&row.baseline) {
+                baselines.push(row.baseline);
+            }
+        }
         Ok(Self {
+            baselines,
             params: database.params(&summary.id)?,
             results: database.results(&summary.id)?,
             predictions,

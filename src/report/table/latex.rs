@@ -56,6 +56,9 @@ impl Comparison {
         }
         for (index, (value, rank)) in row.values().into_iter().zip(row.ranks()).enumerate() {
             let mut text = value.map_or_else(|| "--".to_owned(), number);
+            if let (0, Some(deviation)) = (index, row.deviation.filter(|deviation| deviation.is_finite())) {
+                text = format!("{text} $\\pm$ {}", number(deviation));
+            }
             match rank {
                 Rank::Best => text = format!("\\textbf{{{text}}}"),
                 Rank::Second => text = format!("\\underline{{{text}}}"),
