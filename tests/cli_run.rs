@@ -58,6 +58,10 @@ fn a_regression_leaves_everything_that_belongs_to_a_run() {
         "baselines/mean.csv",
         "baselines/ridge.csv",
         "split.csv",
+        "media.csv",
+        "tables/results.csv",
+        "tables/results.md",
+        "tables/results.tex",
         "report.html",
         "log.jsonl",
     ]
@@ -79,6 +83,7 @@ fn a_regression_leaves_everything_that_belongs_to_a_run() {
         "loss",
         "mae",
         "predicted-true",
+        "residuals",
         "valence-arousal",
     ] {
         expected.insert(format!("plots/{plot}.svg"));

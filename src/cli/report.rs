@@ -107,7 +107,8 @@ fn several(args: &Args, database: &Database) -> Result<PathBuf, Failure> {
         folder: &folder,
         runs: &args.runs.runs,
     };
-    let mut several = SeveralReport::read(database, &groups, compared, page, &args.selection.typed())?;
+    let typed = args.selection.typed() + &args.pairs.typed();
+    let mut several = SeveralReport::read(database, &groups, compared, page, &typed)?;
     several.width = args.width.into();
     write_into(&folder, &Output::of_several(&several)?)?;
     Ok(folder)

@@ -144,6 +144,16 @@ pub struct PairsArgs {
 }
 
 impl PairsArgs {
+    /// As it was typed, with a blank before each option.
+    pub fn typed(self) -> String {
+        let options = [(self.all_pairs, " --all-pairs"), (self.baselines, " --baselines")];
+        options
+            .iter()
+            .filter(|(is_set, _)| *is_set)
+            .map(|(_, option)| *option)
+            .collect()
+    }
+
     pub fn pairs(self) -> Pairs {
         Pairs {
             models: if self.all_pairs {

@@ -324,15 +324,16 @@ fn draw_panel(
                 let at = (plot.at(value.0, 0.0).0, y);
                 entry.mark(canvas, at)?;
                 let interval = super::table::interval(interval).map_or_else(String::new, |text| format!(" {text}"));
+                let label = metric::label(&row.metric);
+                let what = if name == label {
+                    label.to_owned()
+                } else {
+                    format!("{label} {name}")
+                };
                 spots.push(Spot {
                     at,
                     reach: 8.0,
-                    text: format!(
-                        "{}\n{} {name}: {}{interval}",
-                        entry.name,
-                        metric::label(&row.metric),
-                        metric::number(value.0)
-                    ),
+                    text: format!("{}\n{what}: {}{interval}", entry.name, metric::number(value.0)),
                 });
             }
         }

@@ -29,7 +29,7 @@ impl Output {
         let table = Comparison::of_reported_split(&report.results, &report.baselines);
         let mut tables = Vec::new();
         if table.split == OUT_OF_FOLD {
-            let means = Comparison::of(&report.results, &report.baselines, "test");
+            let means = Comparison::of(&report.results, &report.baselines, "test").of_the_whole();
             let caption = format!("Results of {}, mean over {}.", report.experiment, report.repeats);
             tables.extend(of_comparison("results-mean", &means, &caption, &report.experiment));
         }

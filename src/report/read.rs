@@ -34,10 +34,13 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
     };
     let mut remarks = Vec::new();
     let mut best = None;
+    let mut recorded = None;
     match RunDir::open(&run.path).and_then(|dir| Record::read(&dir)) {
         Ok(record) => {
             remarks = record.remarks;
             best = record.best;
+            // The log has targets in the order of the data; the index has an order of its own.
+            recorded = Some((record.metrics, record.results, record.baselines));
         }
         Err(error) => remarks.push(format!("The log cannot be read: {error}.")),
     }
@@ -45,7 +48,15 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
     let provenance = provenance.ok().and_then(|text| serde_json::from_slice(&text).ok());
     let children = database.children(&run.id)?;
     let members = members(database, &children, page)?;
-    let (results, baselines) = (database.results(&run.id)?, database.baselines(&run.id)?);
+    let (metrics, results, baselines) = match recorded {
+        Some(recorded) => recorded,
+        None => (
+            database.metrics(&run.id)?,
+            database.results(&run.id)?,
+            database.baselines(&run.id)?,
+        ),
+    };
+    remarks.extend(shared_remarks(&children));
     let split = reported_split(&results).to_owned();
     let predictions = match children.is_empty() {
         true => own_predictions(run, &mut remarks),
@@ -92,7 +103,7 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
         best_epoch: best.map(|best| best.0),
         best_step: best.map(|best| best.1),
         monitor: monitor.unwrap_or_default().to_owned(),
-        metrics: database.metrics(&run.id)?,
+        metrics,
         results,
         baselines,
         baseline_intervals,
@@ -120,6 +131,21 @@ fn own_predictions(run: &RunSummary, remarks: &mut Vec<String>) -> Option<Predic
     let read = Predictions::read(&path);
     read.inspect_err(|error| remarks.push(format!("The predictions cannot be read: {error}.")))
         .ok()
+}
+
+/// What all repeats remark.
+fn shared_remarks(children: &[RunSummary]) -> Vec<String> {
+    let remarks = |run: &RunSummary| {
+        let record = RunDir::open(&run.path).and_then(|dir| Record::read(&dir));
+        record.map(|record| record.remarks).unwrap_or_default()
+    };
+    let mut children = children.iter().filter(|child| is_done(child));
+    let mut shared = children.next().map(remarks).unwrap_or_default();
+    for child in children {
+        let others = remarks(child);
+        shared.retain(|remark| others.contains(remark));
+    }
+    shared
 }
 
 /// The test predictions of all repeats that are done.

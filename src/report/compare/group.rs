@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::track::{Database, Error, ParamRow, Predictions, ResultRow, RunSummary};
+use crate::track::{Database, Error, Outcome, ParamRow, Predictions, ResultRow, RunSummary};
 
 /// The file with a run's predictions.
 const PREDICTIONS: &str = "predictions.csv";
@@ -53,10 +53,19 @@ impl RunRecord {
                 baselines.push(row.baseline);
             }
         }
+        let mut results = database.results(&summary.id)?;
+        // The index has an order of its own; the predictions have that of the data.
+        if let Ok(Predictions {
+            kind: Outcome::Regression { targets },
+            ..
+        }) = &predictions
+        {
+            results.sort_by_key(|row| targets.iter().position(|target| *target == row.target));
+        }
         Ok(Self {
             baselines,
             params: database.params(&summary.id)?,
-            results: database.results(&summary.id)?,
+            results,
             predictions,
             summary,
         })

@@ -93,13 +93,19 @@ impl Compared {
         for table in self.tables() {
             let numbers = "r".repeat(table.header.len() - table.left);
             let header: Vec<String> = table.header.iter().map(|name| latex::escape(name)).collect();
-            line("\\begin{table}\n  \\centering".to_owned());
+            let cells = table
+                .rows
+                .iter()
+                .map(|row| row.iter().map(|(text, _)| text.clone()).collect());
+            let cells: Vec<Vec<String>> = std::iter::once(table.header.clone()).chain(cells).collect();
+            let size = latex::size(&cells);
+            line(format!("\\begin{{table}}\n  \\centering\n{size}").trim_end().to_owned());
             line(format!("  \\caption{{{}}}", latex::escape(table.title)));
             line(format!("  \\begin{{tabular}}{{{}{numbers}}}", "l".repeat(table.left)));
             line(format!("    \\toprule\n    {} \\\\\n    \\midrule", header.join(" & ")));
             for row in &table.rows {
                 let cells = row.iter().map(|(text, rank)| {
-                    let text = latex_cell(text);
+                    let text = latex::escape(text);
                     match rank {
                         Rank::Best => format!("\\textbf{{{text}}}"),
                         Rank::Second => format!("\\underline{{{text}}}"),
@@ -198,14 +204,4 @@ impl Compared {
         }
         String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
     }
-}
-
-/// Numbers with TeX's signs.
-fn latex_cell(text: &str) -> String {
-    let escaped = latex::escape(text);
-    escaped
-        .replace('±', "$\\pm$")
-        .replace('−', "$-$")
-        .replace('–', "--")
-        .replace('…', "\\ldots")
 }

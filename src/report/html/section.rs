@@ -78,7 +78,7 @@ pub(super) fn results(page: &mut String, report: &RunReport) {
             "Results of all test folds together",
             "95% confidence intervals, by the bootstrap over groups of examples",
         );
-        let means = Comparison::of(&report.results, &report.baselines, "test");
+        let means = Comparison::of(&report.results, &report.baselines, "test").of_the_whole();
         let title = format!("Results, mean over {repeats}");
         comparison(page, report, &means, &title, OVER_RUNS);
     } else if report.members.is_empty() {

@@ -17,7 +17,16 @@ pub(super) fn section(page: &mut String, report: &RunReport) {
         ),
     );
     let with_media = worst.rows.iter().any(|(id, _)| report.media.contains_key(id));
-    let media = with_media.then_some("listen");
+    let is_picture = |medium: &Medium| {
+        medium
+            .embedded
+            .as_ref()
+            .is_some_and(|(kind, _)| kind.starts_with("image/"))
+    };
+    let media = with_media.then_some(match report.media.values().any(is_picture) {
+        true => "look",
+        false => "listen",
+    });
     for name in worst.header.iter().map(String::as_str).chain(media) {
         push(page, format_args!("<th scope=\"col\">{}</th>", Escaped(name)));
     }
@@ -52,7 +61,7 @@ fn draw(page: &mut String, medium: &Medium, id: &str) {
             false => push(
                 page,
                 format_args!(
-                    "<audio controls preload=\"none\" aria-label=\"{id}\" src=\"data:{kind};base64,{data}\"></audio>"
+                    "<audio controls preload=\"metadata\" aria-label=\"{id}\" src=\"data:{kind};base64,{data}\"></audio>"
                 ),
             ),
         }
