@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use comfy_table::CellAlignment;
 
-use super::Compared;
+use super::{Compared, Table};
 use crate::report::table::{Rank, latex, plain};
+
+/// Rows that a page of an article holds, in small type.
+const MOST_ROWS: usize = 60;
 
 impl Compared {
     /// For a terminal of `width` columns (`None`: as wide as it takes). No colour; the best value of a row carries a `*`.
@@ -91,30 +94,9 @@ impl Compared {
             line(format!("% {}", plain::one_line(&about)));
         }
         for table in self.tables() {
-            let numbers = "r".repeat(table.header.len() - table.left);
-            let header: Vec<String> = table.header.iter().map(|name| latex::escape(name)).collect();
-            let cells = table
-                .rows
-                .iter()
-                .map(|row| row.iter().map(|(text, _)| text.clone()).collect());
-            let cells: Vec<Vec<String>> = std::iter::once(table.header.clone()).chain(cells).collect();
-            let size = latex::size(&cells);
-            line(format!("\\begin{{table}}\n  \\centering\n{size}").trim_end().to_owned());
-            line(format!("  \\caption{{{}}}", latex::escape(table.title)));
-            line(format!("  \\begin{{tabular}}{{{}{numbers}}}", "l".repeat(table.left)));
-            line(format!("    \\toprule\n    {} \\\\\n    \\midrule", header.join(" & ")));
-            for row in &table.rows {
-                let cells = row.iter().map(|(text, rank)| {
-                    let text = latex::escape(text);
-                    match rank {
-                        Rank::Best => format!("\\textbf{{{text}}}"),
-                        Rank::Second => format!("\\underline{{{text}}}"),
-                        Rank::Other => text,
-                    }
-                });
-                line(format!("    {} \\\\", cells.collect::<Vec<_>>().join(" & ")));
+            for (part, rows) in table.rows.chunks(MOST_ROWS).enumerate() {
+                line(latex_table(&table, part, rows));
             }
-            line("    \\bottomrule\n  \\end{tabular}\n\\end{table}".to_owned());
         }
         for sentence in &self.sentences {
             line(format!("% {}", plain::one_line(sentence)));
@@ -204,4 +186,35 @@ impl Compared {
         }
         String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
     }
+}
+
+/// The part number `part` (from 0) of a table.
+fn latex_table(table: &Table, part: usize, rows: &[Vec<(String, Rank)>]) -> String {
+    let texts = rows
+        .iter()
+        .map(|row| row.iter().map(|(text, _)| text.clone()).collect());
+    let texts: Vec<Vec<String>> = std::iter::once(table.header.clone()).chain(texts).collect();
+    let header: Vec<String> = table.header.iter().map(|name| latex::escape(name)).collect();
+    let cell = |(text, rank): &(String, Rank)| {
+        let text = latex::escape(text);
+        match rank {
+            Rank::Best => format!("\\textbf{{{text}}}"),
+            Rank::Second => format!("\\underline{{{text}}}"),
+            Rank::Other => text,
+        }
+    };
+    let rows: String = rows
+        .iter()
+        .map(|row| format!("    {} \\\\\n", row.iter().map(cell).collect::<Vec<_>>().join(" & ")))
+        .collect();
+    format!(
+        "\\begin{{table}}\n  \\centering\n{}  \\caption{{{}{}}}\n  \\begin{{tabular}}{{{}{}}}\n    \\toprule\n    {} \\\\\n    \\midrule\n\
+         {rows}    \\bottomrule\n  \\end{{tabular}}\n\\end{{table}}",
+        latex::size(&texts),
+        latex::escape(table.title),
+        if part == 0 { "" } else { " (continued)" },
+        "l".repeat(table.left),
+        "r".repeat(table.header.len() - table.left),
+        header.join(" & ")
+    )
 }

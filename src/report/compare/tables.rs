@@ -120,7 +120,16 @@ impl Compared {
             .iter()
             .any(|contrast| contrast.figures.iter().any(|figure| !figure.target.is_empty()));
         let mut figures: Vec<_> = figures.collect();
-        figures.sort_by_key(|(_, figure)| (metric::place(&figure.metric), figure.target.is_empty()));
+        let mut order: Vec<String> = Vec::new();
+        for (_, figure) in &figures {
+            if !order.contains(&figure.target) {
+                order.push(figure.target.clone());
+            }
+        }
+        figures.sort_by_key(|(_, figure)| {
+            let target = order.iter().position(|target| *target == figure.target);
+            (metric::place(&figure.metric), figure.target.is_empty(), target)
+        });
         // The average over a single target says nothing new.
         let mut targets: Vec<&str> = figures.iter().map(|(_, figure)| figure.target.as_str()).collect();
         targets.sort_unstable();
