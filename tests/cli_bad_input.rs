@@ -405,21 +405,10 @@ fn mistakes_of_any_experiment_are_found_before_the_first_one_runs() {
     assert!(!lab.path("cache/features").exists());
 }
 
-/// Six convolutions without normalisation, and a learning rate of 1000.
-fn diverging(lab: &Lab, batch_size: usize) -> String {
-    let text = lab.read("reg.toml");
-    let (before, rest) = text.split_once("[[model.layers]]").unwrap();
-    let (_, after) = rest.split_once("[loss]").unwrap();
-    let layers = "[[model.layers]]\nconv2d = { channels = 4, kernel = 3 }\n".repeat(6);
-    format!("{before}{layers}[[model.layers]]\nlinear = \"targets\"\n\n[loss]{after}")
-        .replace("learning_rate = 0.01", "learning_rate = 1000")
-        .replace("batch_size = 4", &format!("batch_size = {batch_size}"))
-}
-
 #[test]
 fn a_run_that_diverges_has_failed_and_the_next_one_runs_all_the_same() {
     let lab = Lab::new();
-    lab.write("wild.toml", &diverging(&lab, 4));
+    lab.write("wild.toml", &lab.diverging(4));
     let outcome = lab.affect(&["run", "wild.toml", "reg.toml"]);
     assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
     let complaint =
@@ -447,7 +436,7 @@ fn a_run_that_diverges_has_failed_and_the_next_one_runs_all_the_same() {
 #[test]
 fn a_network_that_diverges_only_in_validation_has_diverged_too() {
     let lab = Lab::new();
-    lab.write("wild.toml", &diverging(&lab, 32));
+    lab.write("wild.toml", &lab.diverging(32));
     let outcome = lab.affect(&["run", "wild.toml", "--json"]);
     assert_eq!(
         (outcome.code, outcome.stdout.as_str()),

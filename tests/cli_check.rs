@@ -88,7 +88,7 @@ fn features_are_computed_once() {
 }
 
 /// Every command, with the flags that its help must speak of.
-const COMMANDS: [(&str, &[&str]); 18] = [
+const COMMANDS: [(&str, &[&str]); 19] = [
     (
         "run",
         &[
@@ -170,7 +170,29 @@ const COMMANDS: [(&str, &[&str]); 18] = [
     ("show", &["<RUN>", "--runs", "--json"]),
     (
         "compare",
-        &["[RUN]", "--experiment", "--group-by", "--format", "--runs", "--json"],
+        &[
+            "[RUN]",
+            "--experiment",
+            "--group-by",
+            "--all-pairs",
+            "--baselines",
+            "--format",
+            "--runs",
+            "--json",
+        ],
+    ),
+    (
+        "report",
+        &[
+            "[RUN]...",
+            "--experiment",
+            "--group-by",
+            "--all-pairs",
+            "--baselines",
+            "--out",
+            "--width",
+            "--runs",
+        ],
     ),
     ("tag", &["<RUN>", "<TAG>...", "--remove", "--runs"]),
     ("note", &["<RUN>", "<TEXT>...", "--runs"]),

@@ -381,3 +381,88 @@ fn a_parent_stands_for_its_folds() {
         (1, Some("optimizer.learning_rate"))
     );
 }
+
+#[test]
+fn a_model_is_tested_against_its_baselines() {
+    let lab = Lab::new();
+    lab.succeed(&["run", "reg.toml"]);
+    let json = lab.succeed(&["compare", "latest", "--baselines", "--json"]).json();
+    let contrasts = json["contrasts"].as_array().unwrap();
+    let references: Vec<&str> = contrasts.iter().map(|it| it["reference"].as_str().unwrap()).collect();
+    assert_eq!(references[0], "mean");
+    assert!(references.contains(&"ridge"), "{references:?}");
+    // The figures are those of the record.
+    let run: String = lab.query("SELECT id FROM runs");
+    let recorded = |table: &str, more: &str| -> f64 {
+        lab.query(&format!(
+            "SELECT value FROM {table} WHERE run_id = '{run}' AND split = 'test' AND name = 'mae' AND target = '' {more}"
+        ))
+    };
+    let mae = contrasts[0]["figures"].as_array().unwrap().iter();
+    let mae = mae
+        .clone()
+        .find(|it| it["metric"] == "mae" && it["target"] == "")
+        .unwrap();
+    let near = |a: &serde_json::Value, b: f64| (a.as_f64().unwrap() - b).abs() < 1e-9;
+    assert!(near(&mae["value"], recorded("results", "")), "{mae}");
+    assert!(
+        near(&mae["reference"], recorded("baselines", "AND baseline = 'mean'")),
+        "{mae}"
+    );
+    let text = lab.succeed(&["compare", "latest", "--baselines"]).stdout;
+    assert!(text.contains("against") && text.contains("Holm"), "{text}");
+
+    std::fs::remove_dir_all(lab.run("reg").join("baselines")).unwrap();
+    let outcome = lab.succeed(&["compare", "latest", "--baselines"]);
+    assert!(
+        outcome.stderr.contains("keep no predictions of baselines"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn all_pairs_are_corrected_together() {
+    let compared = Compared::new();
+    for (name, scale, learning_rate) in [("third", 0.5, 0.1), ("fourth", 0.45, 0.2)] {
+        let more = Made {
+            learning_rate,
+            ..Made::default()
+        };
+        of(&compared.lab, name, scale, 1, more);
+    }
+    let names = ["bad", "good", "third", "fourth"];
+    let mut arguments = vec!["compare", "--all-pairs", "--json"];
+    arguments.extend(names.iter().flat_map(|name| ["--experiment", name]));
+    let json = compared.lab.succeed(&arguments).json();
+    let contrasts = json["contrasts"].as_array().unwrap();
+    let pairs: Vec<(&str, &str)> = (contrasts.iter())
+        .map(|it| (it["reference"].as_str().unwrap(), it["name"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        pairs,
+        [
+            ("bad", "good"),
+            ("bad", "third"),
+            ("bad", "fourth"),
+            ("good", "third"),
+            ("good", "fourth"),
+            ("third", "fourth")
+        ]
+    );
+    let tests: Vec<(f64, f64)> = (contrasts.iter())
+        .map(|contrast| {
+            let mut figures = contrast["figures"].as_array().unwrap().iter();
+            let mae = figures.find(|it| it["metric"] == "mae" && it["target"] == "").unwrap();
+            let value = |key: &str| mae["wilcoxon"][key].as_f64().unwrap();
+            (value("p"), value("p_holm"))
+        })
+        .collect();
+    let p: Vec<f64> = tests.iter().map(|test| test.0).collect();
+    let corrected: Vec<f64> = tests.iter().map(|test| test.1).collect();
+    assert_eq!(affect::evaluate::paired::holm(&p), corrected);
+    arguments[2] = "--format=csv";
+    let csv = compared.lab.succeed(&arguments).stdout;
+    let of = |line: &&str| line.starts_with("test,rmse,valence,fourth,");
+    assert_eq!(csv.lines().filter(of).count(), 3, "{csv}");
+}

@@ -61,6 +61,10 @@ fn a_regression_leaves_everything_that_belongs_to_a_run() {
         "baselines/mean.csv",
         "baselines/ridge.csv",
         "split.csv",
+        "media.csv",
+        "tables/results.csv",
+        "tables/results.md",
+        "tables/results.tex",
         "report.html",
         "log.jsonl",
     ]
@@ -82,6 +86,7 @@ fn a_regression_leaves_everything_that_belongs_to_a_run() {
         "loss",
         "mae",
         "predicted-true",
+        "residuals",
         "valence-arousal",
     ] {
         expected.insert(format!("plots/{plot}.svg"));

@@ -2,7 +2,7 @@
 
 mod report;
 
-use affect::report::{RunReport, headline, html, plots, table::Comparison};
+use affect::report::{Medium, Member, Output, RunReport, Width, headline, html, plots, table::Comparison};
 use affect::track::{BaselineRow, MetricRow, Outcome, PredictionRow, Predictions, ResultRow, Status};
 use proptest::prelude::*;
 
@@ -107,7 +107,31 @@ fn predictions() -> impl Strategy<Value = Predictions> {
 }
 
 prop_compose! {
+    fn member()(
+        texts in prop::collection::vec(text(), 4),
+        status in prop::sample::select(Status::ALL.to_vec()),
+        best_epoch in prop::option::of(any::<u32>()),
+        metrics in prop::collection::vec(metric(), 0..40),
+        results in prop::collection::vec(result(), 0..6),
+    ) -> Member {
+        Member {
+            id: texts[0].clone(),
+            name: texts[1].clone(),
+            status,
+            best_epoch,
+            metrics,
+            results,
+            link: Some(texts[2].clone()),
+            error: Some(texts[3].clone()).filter(|error| !error.is_empty()),
+        }
+    }
+}
+
+prop_compose! {
     fn run()(
+        width in prop::sample::select(vec![Width::Column, Width::Page]),
+        members in prop::collection::vec(member(), 0..4),
+        best_step in prop::option::of(any::<u64>()),
         metrics in prop::collection::vec(metric(), 0..80),
         results in prop::collection::vec(result(), 0..12),
         baselines in prop::collection::vec(baseline(), 0..12),
@@ -127,15 +151,24 @@ prop_compose! {
             seed: 1,
             device: texts[4].clone(),
             best_epoch,
+            best_step,
             monitor: texts[5].clone(),
             metrics,
             results,
             baselines,
+            baseline_intervals: Vec::new(),
             predictions,
+            repeats: texts[1].clone(),
+            members,
             settings_toml: texts[6].clone(),
             provenance: serde_json::json!({ texts[7].clone(): [texts[6].clone(), 1] }),
             remarks: texts.clone(),
-            reproduce: texts[0].clone(),
+            media: Default::default(),
+            commands: vec![affect::report::Again {
+                what: texts[0].clone(),
+                command: texts[1].clone(),
+            }],
+            width,
         }
     }
 }
@@ -160,6 +193,7 @@ proptest! {
         table.markdown();
         table.latex(&report.experiment, &report.id);
         headline(&report);
+        prop_assert!(Output::of_run(&report).unwrap().files().contains(&"report.html".to_owned()));
     }
 }
 
@@ -174,12 +208,29 @@ fn nothing_of_a_run_becomes_markup_or_leaves_the_page() {
         &mut report.device,
         &mut report.monitor,
         &mut report.settings_toml,
-        &mut report.reproduce,
         &mut report.started_at,
     ] {
         *text = attack.to_owned();
     }
     report.remarks = vec![attack.to_owned()];
+    report.commands[0].command = attack.to_owned();
+    report.commands[0].what = attack.to_owned();
+    report.repeats = attack.to_owned();
+    report.members = vec![Member {
+        id: attack.to_owned(),
+        name: attack.to_owned(),
+        status: Status::Failed,
+        best_epoch: None,
+        metrics: report.metrics.clone(),
+        results: report.results.clone(),
+        link: Some(attack.to_owned()),
+        error: Some(attack.to_owned()),
+    }];
+    let medium = Medium {
+        embedded: Some(("audio/wav", vec![0; 5])),
+        link: Some(attack.to_owned()),
+    };
+    report.media.insert(attack.to_owned(), medium);
     report.provenance = serde_json::json!({ attack: attack });
     report
         .baselines
@@ -199,7 +250,13 @@ fn nothing_of_a_run_becomes_markup_or_leaves_the_page() {
         .replace("http://example.org/x", "")
         .replace("http:example.org", "");
     assert!(!page.contains("http:"));
-    assert!(!page.contains("https:") && !page.contains(" src=\"") && !page.contains("href=\"h"));
+    let sources: Vec<&str> = page.split(" src=\"").skip(1).collect();
+    assert!(
+        sources
+            .iter()
+            .all(|source| source.starts_with("data:audio/wav;base64,AAAAAAA=\""))
+    );
+    assert!(!page.contains("https:") && !page.contains("href=\"h"));
 }
 
 #[test]
@@ -228,4 +285,34 @@ fn a_failed_run_says_so() {
     report.baselines.clear();
     let page = html(&report, &plots(&report).unwrap());
     assert!(page.contains("did not finish") && page.contains("No results were recorded"));
+}
+
+#[test]
+fn one_repeat_and_repeats_without_anything_have_pages() {
+    let run = report::regression(30, &["valence", "arousal"], 5);
+    let member = |metrics: &[affect::track::MetricRow]| Member {
+        id: "20261121-101530-aaaa".to_owned(),
+        name: "seed 1".to_owned(),
+        status: Status::Completed,
+        best_epoch: Some(3),
+        metrics: metrics.to_vec(),
+        results: run.results.clone(),
+        link: None,
+        error: None,
+    };
+    for (members, has_curves) in [
+        (vec![member(&run.metrics)], true),
+        (vec![member(&[])], false),
+        (vec![member(&run.metrics), member(&[]), member(&run.metrics)], true),
+    ] {
+        let report = RunReport {
+            members,
+            repeats: "3 seeds".to_owned(),
+            ..run.clone()
+        };
+        let output = Output::of_run(&report).unwrap();
+        let names: Vec<&str> = output.figures.iter().map(|figure| figure.name.as_str()).collect();
+        assert_eq!(names.contains(&"loss"), has_curves, "{names:?}");
+        assert!(output.page.contains("mean over 3 seeds"));
+    }
 }

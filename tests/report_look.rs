@@ -38,6 +38,7 @@ fn a_regression_run() {
         [
             "baselines",
             "predicted-true",
+            "residuals",
             "valence-arousal",
             "loss",
             "mae",

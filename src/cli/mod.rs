@@ -16,6 +16,7 @@ mod feature_cache;
 mod features;
 mod folders;
 mod ls;
+mod media;
 mod note;
 mod output;
 mod pipeline;
@@ -23,12 +24,14 @@ mod profile;
 mod progress;
 mod recording;
 mod repeats;
+mod report;
 mod reproduce;
 mod restore;
 mod resume;
 mod rm;
 mod run;
 mod schema;
+mod selection;
 mod show;
 mod since;
 mod tag;
@@ -63,6 +66,7 @@ enum Command {
     Ls(ls::Args),
     Show(show::Args),
     Compare(compare::Args),
+    Report(report::Args),
     Tag(tag::Args),
     Note(note::Args),
     Rm(rm::Args),
@@ -106,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Tag(args) => tag::run(&args),
         Command::Note(args) => note::run(&args),
         Command::Rm(args) => rm::run(&args),

@@ -1,19 +1,22 @@
-//! The model against its baselines, with the model's 95% interval: points on a line, since R² and CCC may be negative.
+//! Results side by side with their 95% intervals: points on a line, since R² and CCC may be negative. The model against its baselines,
+//! or runs against each other.
 
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis::{self, Axis};
 use super::canvas::{BELOW, Canvas, DrawError, Labels, NAME, TITLE_BLOCK};
-use super::figure::{About, Figure};
+use super::compare::Compared;
+use super::figure::{About, Figure, Spot, Values};
 use super::font::{self, Weight};
 use super::legend::legend_height;
 use super::metric::{self, Better, split_word};
+use super::overlay::{MOST_SERIES, look};
 use super::style::{
     BLUE, GREEN, GREY, INK, LABEL, Look, Marker, ORANGE, PALE, PURPLE, Rect, SMALL, Stroke, VERMILLION,
 };
-use super::table::{Comparison, Row};
-use super::{Error, RunReport};
+use super::table::{Comparison, OUT_OF_FOLD};
+use super::{Error, RunReport, Width};
 
 /// Panels for regression, in this order, as far as they were recorded.
 const REGRESSION: [&str; 4] = ["ccc", "rmse", "mae", "r2"];
@@ -21,68 +24,189 @@ const CLASSIFICATION: [&str; 4] = ["uar", "accuracy", "macro-f1", "weighted-f1"]
 /// More rows than this nobody reads.
 const MOST_ROWS: usize = 30;
 
-/// Rows that share an x axis.
-struct Panel {
-    title: String,
-    rows: Vec<(String, Row)>,
+/// What is compared: how it looks, and what it is called.
+struct Entry {
+    name: String,
+    marker: Marker,
+    color: RGBColor,
 }
 
+/// One figure of every entry.
+struct Row {
+    metric: String,
+    target: String,
+    /// Values, and their intervals.
+    values: Vec<(f64, Option<(f64, f64)>)>,
+}
+
+/// Rows that share an x axis.
+struct Panel<'r> {
+    title: String,
+    rows: Vec<(String, &'r Row)>,
+}
+
+/// The model against its baselines.
 pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
+    const BASELINES: [(Marker, RGBColor); 5] = [
+        (Marker::Diamond, VERMILLION),
+        (Marker::Triangle, GREEN),
+        (Marker::Ring, PURPLE),
+        (Marker::Cross, ORANGE),
+        (Marker::Square, INK),
+    ];
     let table = Comparison::of_reported_split(&report.results, &report.baselines);
-    let panels = panels(&table);
-    let Some(rows) = panels.iter().map(|panel| panel.rows.len()).max() else {
+    let table = table.with_intervals(&report.baseline_intervals);
+    let model = Entry {
+        name: "model".to_owned(),
+        marker: Marker::Disc,
+        color: BLUE,
+    };
+    let baselines = table.baselines.iter().zip(BASELINES.iter().cycle());
+    let baselines = baselines.map(|(name, &(marker, color))| Entry {
+        name: name.clone(),
+        marker,
+        color,
+    });
+    let entries: Vec<Entry> = std::iter::once(model).chain(baselines).collect();
+    let rows = table.rows.iter().map(|row| Row {
+        metric: row.metric.clone(),
+        target: row.target.clone(),
+        values: (row.values().into_iter().zip(row.cis()))
+            .map(|(value, ci)| (value.unwrap_or(f64::NAN), ci))
+            .collect(),
+    });
+    let split = split_word(&table.split);
+    let what = match (report.members.is_empty(), table.split == OUT_OF_FOLD) {
+        (true, _) => format!("Results of the best checkpoint on the {split} split beside the baselines."),
+        (false, true) => "Results of all test folds together beside the baselines.".to_owned(),
+        (false, false) => format!("Means over the runs on the {split} split beside the baselines."),
+    };
+    let intervals = match (report.members.is_empty(), table.split == OUT_OF_FOLD) {
+        (false, false) => "Whiskers are 95% confidence intervals of the model's mean over the runs (Student's t).",
+        _ => "Whiskers are 95% confidence intervals (bootstrap over groups of examples).",
+    };
+    let texts = Texts {
+        name: "baselines",
+        title: format!("Model against baselines, {split} split"),
+        what,
+        intervals,
+    };
+    draw(&texts, &entries, &rows.collect::<Vec<_>>(), report.width)
+}
+
+/// Groups of runs against each other.
+pub(super) fn of_groups(compared: &Compared, width: Width) -> Result<Option<Figure>, Error> {
+    let entries: Vec<Entry> = (compared.groups.iter().take(MOST_SERIES).enumerate())
+        .map(|(place, group)| {
+            let (color, _, marker) = look(place);
+            Entry {
+                name: group.name.clone(),
+                marker,
+                color,
+            }
+        })
+        .collect();
+    let rows = compared.results.iter().map(|row| Row {
+        metric: row.metric.clone(),
+        target: row.target.clone(),
+        values: (row.values.iter().take(entries.len()))
+            .map(|figure| figure.map_or((f64::NAN, None), |figure| (figure.mean, figure.ci)))
+            .collect(),
+    });
+    let split = split_word(&compared.split);
+    let mut what = format!("Results on the {split} split; of several runs, their mean.");
+    if compared.groups.len() > entries.len() {
+        what.push_str(&format!(
+            " {} more are not shown.",
+            compared.groups.len() - entries.len()
+        ));
+    }
+    let intervals = "Whiskers are 95% confidence intervals: of a mean over runs Student's, of a single run by the bootstrap over groups of examples.";
+    let texts = Texts {
+        name: "results",
+        title: format!("Results, {split} split"),
+        what,
+        intervals,
+    };
+    draw(&texts, &entries, &rows.collect::<Vec<_>>(), width)
+}
+
+/// The words of a figure.
+struct Texts {
+    name: &'static str,
+    title: String,
+    what: String,
+    /// What whiskers are, where there are any.
+    intervals: &'static str,
+}
+
+fn draw(texts: &Texts, entries: &[Entry], rows: &[Row], width: Width) -> Result<Option<Figure>, Error> {
+    let panels = panels(rows);
+    let Some(most_rows) = panels.iter().map(|panel| panel.rows.len()).max() else {
         return Ok(None);
     };
-    let entries: Vec<&str> = std::iter::once("model")
-        .chain(table.baselines.iter().map(String::as_str))
-        .collect();
+    let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     let name_width = panels
         .iter()
         .flat_map(|panel| &panel.rows)
         .map(|(name, _)| font::width(&font::clean(name), SMALL, Weight::Regular))
-        .fold(20.0, f64::max)
-        .min(140.0);
-    let row_height = (9.0 * entries.len() as f64 + 8.0).clamp(24.0, 60.0);
-    let width = if panels.len() == 1 { 360.0 } else { 720.0 };
-    let title = format!("Model against baselines, {} split", split_word(&table.split));
-    let intervals = panels
-        .iter()
-        .flat_map(|panel| &panel.rows)
-        .any(|(_, row)| row.interval().is_some());
+        .fold(20.0, f64::max);
+    let row_height = (9.0 * entries.len() as f64 + 8.0).clamp(24.0, 62.0);
+    // In one column two panels stand side by side.
+    let columns = if width == Width::Column {
+        panels.len().min(2)
+    } else {
+        panels.len()
+    };
+    let grid_rows = panels.len().div_ceil(columns.max(1)) as f64;
+    let panel_height = 8.0 + row_height * most_rows as f64 + BELOW + NAME;
+    let name_width = name_width.min(if width == Width::Column { 80.0 } else { 140.0 });
+    let width = width.of_panels(columns);
+    let values = || {
+        panels
+            .iter()
+            .flat_map(|panel| &panel.rows)
+            .flat_map(|(_, row)| &row.values)
+    };
+    let has_interval = |index: usize| {
+        let mut rows = panels.iter().flat_map(|panel| &panel.rows);
+        rows.any(|(_, row)| row.values.get(index).is_some_and(|value| ends(*value).is_some()))
+    };
+    let caption = match values().any(|value| ends(*value).is_some()) {
+        true => format!("{} {}", texts.what, texts.intervals),
+        false => texts.what.clone(),
+    };
     let about = About {
-        name: "baselines",
-        title: title.clone(),
-        caption: format!(
-            "Results of the best checkpoint on the {} split beside the baselines.{}",
-            split_word(&table.split),
-            if intervals {
-                " Whiskers are the model's 95% confidence intervals."
-            } else {
-                ""
-            }
-        ),
+        name: texts.name,
+        title: texts.title.clone(),
+        caption,
         width,
-        height: TITLE_BLOCK + legend_height(&entries, width) + 8.0 + row_height * rows as f64 + BELOW + NAME + 4.0,
+        height: TITLE_BLOCK + legend_height(&names, width) + grid_rows * panel_height + 4.0,
     };
     let figure = Figure::draw(about, |canvas| {
-        let mut top = canvas.title(&title)?;
-        top += canvas.legend(top, &entries, |canvas, index, at| {
-            if index == 0 && intervals {
-                canvas.line(&[(at.0 - 11.0, at.1), (at.0 + 11.0, at.1)], Stroke::solid(BLUE, 1.4))?;
+        let mut top = canvas.title(&texts.title)?;
+        top += canvas.legend(top, &names, |canvas, index, at| {
+            let Some(entry) = entries.get(index) else { return Ok(()) };
+            if has_interval(index) {
+                canvas.line(
+                    &[(at.0 - 11.0, at.1), (at.0 + 11.0, at.1)],
+                    Stroke::solid(entry.color, 1.4),
+                )?;
             }
-            mark(canvas, index, at)
+            entry.mark(canvas, at)
         })?;
         let left = 8.0 + name_width + 6.0;
-        let panel_width = (width - left - 4.0) / panels.len() as f64;
+        let panel_width = (width - left - 4.0) / columns as f64;
+        let mut spots = Vec::new();
         for (index, panel) in panels.iter().enumerate() {
             let rect = Rect {
-                left: left + index as f64 * panel_width + 4.0,
-                top: top + 8.0,
+                left: left + (index % columns) as f64 * panel_width + 4.0,
+                top: top + (index / columns) as f64 * panel_height + 8.0,
                 width: panel_width - 14.0,
                 height: row_height * panel.rows.len() as f64,
             };
-            draw_panel(canvas, rect, panel)?;
-            if index == 0 {
+            draw_panel(canvas, rect, panel, entries, &mut spots)?;
+            if index % columns == 0 {
                 for (place, (name, _)) in panel.rows.iter().enumerate() {
                     let y = rect.top + (place as f64 + 0.5) * row_height;
                     let look = Look::new(SMALL).at(HPos::Right, VPos::Center);
@@ -90,22 +214,16 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
                 }
             }
         }
-        Ok(Vec::new())
+        Ok(Values::from(spots))
     })?;
     Ok(Some(figure))
 }
 
 /// One panel a metric with a row a target; or one panel with a row a metric, where there are no targets.
-fn panels(table: &Comparison) -> Vec<Panel> {
-    let any = |row: &&Row| row.values().into_iter().flatten().any(axis::drawable);
-    let of = |metric: &str| -> Vec<Row> {
-        table
-            .rows
-            .iter()
-            .filter(any)
-            .filter(|row| row.metric == metric)
-            .cloned()
-            .collect()
+fn panels(rows: &[Row]) -> Vec<Panel<'_>> {
+    let of = |metric: &str| -> Vec<&Row> {
+        let any = |row: &&Row| row.values.iter().any(|value| axis::drawable(value.0));
+        rows.iter().filter(any).filter(|row| row.metric == metric).collect()
     };
     let regression: Vec<Panel> = REGRESSION
         .iter()
@@ -114,21 +232,16 @@ fn panels(table: &Comparison) -> Vec<Panel> {
                 Better::Lower => "lower is better",
                 Better::Higher => "higher is better",
             };
+            let name_of = |row: &Row| match row.target.as_str() {
+                "" => "all".to_owned(),
+                target => target.to_owned(),
+            };
             Panel {
                 title: format!("{}, {direction}", metric::label(name)),
                 rows: of(name)
                     .into_iter()
                     .take(MOST_ROWS)
-                    .map(|row| {
-                        (
-                            if row.target.is_empty() {
-                                "all".to_owned()
-                            } else {
-                                row.target.clone()
-                            },
-                            row,
-                        )
-                    })
+                    .map(|row| (name_of(row), row))
                     .collect(),
             }
         })
@@ -137,11 +250,11 @@ fn panels(table: &Comparison) -> Vec<Panel> {
     if !regression.is_empty() {
         return regression;
     }
-    let rows: Vec<(String, Row)> = CLASSIFICATION
+    let rows: Vec<(String, &Row)> = CLASSIFICATION
         .iter()
         .flat_map(|name| of(name))
         .filter(|row| row.target.is_empty() || row.target == "average")
-        .map(|row| (row.metric_label().to_owned(), row))
+        .map(|row| (metric::label(&row.metric).to_owned(), row))
         .collect();
     if rows.is_empty() {
         return Vec::new();
@@ -152,17 +265,35 @@ fn panels(table: &Comparison) -> Vec<Panel> {
     }]
 }
 
-fn draw_panel(canvas: &Canvas<'_>, rect: Rect, panel: &Panel) -> Result<(), DrawError> {
+/// Of an interval that can be drawn.
+fn ends((_, ci): (f64, Option<(f64, f64)>)) -> Option<(f64, f64)> {
+    ci.filter(|ci| axis::drawable(ci.0) && axis::drawable(ci.1))
+}
+
+fn draw_panel(
+    canvas: &Canvas<'_>,
+    rect: Rect,
+    panel: &Panel<'_>,
+    entries: &[Entry],
+    spots: &mut Vec<Spot>,
+) -> Result<(), DrawError> {
     let values = panel.rows.iter().flat_map(|(_, row)| {
-        let ends = row.ci.map_or([None, None], |(low, high)| [Some(low), Some(high)]);
-        row.values().into_iter().chain(ends).flatten().collect::<Vec<f64>>()
+        let ends = row
+            .values
+            .iter()
+            .filter_map(|value| ends(*value))
+            .flat_map(|ends| [ends.0, ends.1]);
+        row.values.iter().map(|value| value.0).chain(ends).collect::<Vec<f64>>()
     });
     let x = Axis::around(values, if rect.width > 220.0 { 6 } else { 4 });
     let plot = canvas.axes(rect, x, Axis::places(panel.rows.len()), &Labels::default())?;
     let look = Look::new(if rect.width < 160.0 { SMALL } else { LABEL }).at(HPos::Center, VPos::Center);
     let centre = rect.left + rect.width / 2.0;
+    let fits = font::width(&panel.title, look.size, Weight::Regular) <= rect.width + 12.0;
+    let short = panel.title.split(',').next().unwrap_or_default();
     canvas.text_within(
-        &panel.title,
+        // Which way is better, readers of a narrow figure know or are told in its caption.
+        if fits { &panel.title } else { short },
         (centre, rect.bottom() + BELOW + NAME / 2.0),
         look,
         rect.width + 12.0,
@@ -172,48 +303,47 @@ fn draw_panel(canvas: &Canvas<'_>, rect: Rect, panel: &Panel) -> Result<(), Draw
         canvas.line(&[(zero, rect.top), (zero, rect.bottom())], Stroke::solid(GREY, 0.8))?;
     }
     let row_height = rect.height / panel.rows.len().max(1) as f64;
-    for (place, (_, row)) in panel.rows.iter().enumerate() {
+    for (place, (name, row)) in panel.rows.iter().enumerate() {
         let top = rect.top + place as f64 * row_height;
         if place > 0 {
             canvas.line(&[(rect.left, top), (rect.right(), top)], Stroke::solid(PALE, 0.8))?;
         }
-        let values = row.values();
-        let step = (row_height - 8.0) / values.len().max(1) as f64;
-        for (index, value) in values.iter().enumerate() {
+        let step = (row_height - 8.0) / row.values.len().max(1) as f64;
+        for (index, (value, entry)) in row.values.iter().zip(entries).enumerate() {
             let y = top + 4.0 + (index as f64 + 0.5) * step;
-            if let (0, Some((low, high))) = (index, row.ci)
-                && axis::drawable(low)
-                && axis::drawable(high)
-            {
+            let interval = ends(*value);
+            if let Some((low, high)) = interval {
                 let (left, right) = (plot.at(low, 0.0).0, plot.at(high, 0.0).0);
-                let stroke = Stroke::solid(BLUE, 1.4);
+                let stroke = Stroke::solid(entry.color, 1.3);
                 canvas.line(&[(left, y), (right, y)], stroke)?;
                 for end in [left, right] {
-                    canvas.line(&[(end, y - 3.0), (end, y + 3.0)], stroke)?;
+                    canvas.line(&[(end, y - 2.5), (end, y + 2.5)], stroke)?;
                 }
             }
-            if let Some(value) = value.filter(|&value| axis::drawable(value)) {
-                mark(canvas, index, (plot.at(value, 0.0).0, y))?;
+            if axis::drawable(value.0) {
+                let at = (plot.at(value.0, 0.0).0, y);
+                entry.mark(canvas, at)?;
+                let interval = super::table::interval(interval).map_or_else(String::new, |text| format!(" {text}"));
+                let label = metric::label(&row.metric);
+                let what = if name == label {
+                    label.to_owned()
+                } else {
+                    format!("{label} {name}")
+                };
+                spots.push(Spot {
+                    at,
+                    reach: 8.0,
+                    text: format!("{}\n{what}: {}{interval}", entry.name, metric::number(value.0)),
+                });
             }
         }
     }
     Ok(())
 }
 
-/// The model is a disc, each baseline a hollow shape of its own.
-fn mark(canvas: &Canvas<'_>, index: usize, at: (f64, f64)) -> Result<(), DrawError> {
-    const BASELINES: [(Marker, RGBColor); 5] = [
-        (Marker::Diamond, VERMILLION),
-        (Marker::Triangle, GREEN),
-        (Marker::Ring, PURPLE),
-        (Marker::Cross, ORANGE),
-        (Marker::Square, INK),
-    ];
-    match index
-        .checked_sub(1)
-        .and_then(|index| BASELINES.get(index % BASELINES.len()))
-    {
-        Some(&(marker, color)) => canvas.marker(at, marker, 3.0, color),
-        None => canvas.marker(at, Marker::Disc, 3.6, BLUE),
+impl Entry {
+    fn mark(&self, canvas: &Canvas<'_>, at: (f64, f64)) -> Result<(), DrawError> {
+        let radius = if self.marker == Marker::Disc { 3.6 } else { 3.0 };
+        canvas.marker(at, self.marker, radius, self.color)
     }
 }

@@ -4,12 +4,13 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis;
 use super::canvas::{Canvas, DrawError, TITLE_BLOCK};
-use super::figure::{About, Figure};
+use super::figure::{About, Figure, Spot};
 use super::font::{self, Weight};
+use super::grid::Width;
 use super::metric::split_word;
+use super::predicted::{self, predicted_class, true_class};
 use super::style::{GREY, INK, LABEL, Look, PAPER, Rect, SMALL, Stroke, Turn, shade};
 use super::{Error, RunReport};
-use crate::track::{Outcome, PredictionRow};
 
 /// Beyond this, the rarest classes are drawn as one.
 const MOST_CLASSES: usize = 40;
@@ -26,29 +27,24 @@ impl Matrix {
     /// Of the test split, else validation, else training; `None` for regression, where nothing can be
     /// counted, and above 1000 classes, whose matrix nobody reads.
     pub fn of(report: &RunReport) -> Option<Self> {
-        let predictions = report.predictions.as_ref()?;
-        let Outcome::Classification { classes } = &predictions.kind else {
-            return None;
-        };
+        let (classes, split, rows) = predicted::of_classes(report)?;
         if classes.len() > 1000 {
             return None;
         }
-        ["test", "val", "train"].into_iter().find_map(|split| {
-            let mut counts = vec![vec![0_u64; classes.len()]; classes.len()];
-            let mut any = false;
-            for row in predictions.rows.iter().filter(|row| row.split == split) {
-                if let (Some(truth), Some(predicted)) = (true_class(row, classes.len()), predicted_class(row))
-                    && let Some(cell) = counts.get_mut(truth).and_then(|row| row.get_mut(predicted))
-                {
-                    *cell += 1;
-                    any = true;
-                }
+        let mut counts = vec![vec![0_u64; classes.len()]; classes.len()];
+        let mut any = false;
+        for row in rows {
+            if let (Some(truth), Some(predicted)) = (true_class(row, classes.len()), predicted_class(row))
+                && let Some(cell) = counts.get_mut(truth).and_then(|row| row.get_mut(predicted))
+            {
+                *cell += 1;
+                any = true;
             }
-            any.then(|| Self {
-                classes: classes.clone(),
-                counts,
-                split,
-            })
+        }
+        any.then(|| Self {
+            classes: classes.to_vec(),
+            counts,
+            split,
         })
     }
 
@@ -90,21 +86,6 @@ impl Matrix {
     }
 }
 
-/// The index of the true class, where the row holds one of `classes`.
-pub(super) fn true_class(row: &PredictionRow, classes: usize) -> Option<usize> {
-    let value = *row.truth.first()?;
-    (value >= 0.0 && value.fract() == 0.0 && (value as usize) < classes).then_some(value as usize)
-}
-
-/// The class of the highest probability, the first of equals; `None` where a probability is not a number.
-pub(super) fn predicted_class(row: &PredictionRow) -> Option<usize> {
-    if row.predicted.iter().any(|probability| probability.is_nan()) {
-        return None;
-    }
-    let best = row.predicted.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    row.predicted.iter().position(|&probability| probability >= best)
-}
-
 pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
     let Some(matrix) = Matrix::of(report).map(Matrix::condensed) else {
         return Ok(None);
@@ -124,11 +105,11 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
         .iter()
         .map(|name| font::width(&font::clean(name), SMALL, Weight::Regular))
         .fold(30.0, f64::max)
-        .min(150.0);
-    let widest = if count <= 6 { 360.0 } else { 720.0 };
+        .min(if report.width == Width::Column { 110.0 } else { 150.0 });
+    let widest = report.width.of_panels(count / 7 + 1);
     let left = 24.0 + row_label + 6.0;
     let bar = 58.0;
-    let cell = ((widest - left - bar) / count.max(1) as f64).min(if count <= 6 { 60.0 } else { 46.0 });
+    let cell = ((widest - left - bar) / count.max(1) as f64).clamp(4.0, if count <= 6 { 60.0 } else { 46.0 });
     let side = cell * count as f64;
     let width = (left + side + bar).max(360.0);
     let longest = matrix
@@ -143,8 +124,8 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
         name: "confusion",
         title: title.clone(),
         caption: format!(
-            "{total} examples of the {} split by true class (row, with its number of examples) and predicted class (column). Shade and percentage: the share of the row; the diagonal is each class's recall.",
-            split_word(matrix.split)
+            "{} by true class (row, with its number of examples) and predicted class (column). Shade and percentage: the share of the row; the diagonal is each class's recall.",
+            predicted::count(total as usize, matrix.split)
         ),
         width,
         height: TITLE_BLOCK + 6.0 + side + column_label + LABEL + 16.0,
@@ -157,6 +138,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
             width: side,
             height: side,
         };
+        let mut spots = Vec::with_capacity(count * count);
         for row in 0..count {
             let total = matrix.row_total(row);
             let middle = top + (row as f64 + 0.5) * cell;
@@ -180,6 +162,17 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
                     height: cell,
                 };
                 draw_cell(canvas, rect, share, value)?;
+                let class = |class: usize| matrix.classes.get(class).map_or("", String::as_str);
+                spots.push(Spot {
+                    at: (rect.left + cell / 2.0, rect.top + cell / 2.0),
+                    reach: cell / 2.0,
+                    text: format!(
+                        "true {}, predicted {}\n{value} of {total} ({:.1}%)",
+                        class(row),
+                        class(column),
+                        100.0 * share
+                    ),
+                });
             }
         }
         for index in 0..=count {
@@ -219,7 +212,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
         )?;
         canvas.text("true class", (12.0, top + side / 2.0), look.turned(Turn::Up))?;
         shade_bar(canvas, left + side + 14.0, top, side.clamp(60.0, 200.0))?;
-        Ok(Vec::new())
+        Ok(spots.into())
     })?;
     Ok(Some(figure))
 }
@@ -284,28 +277,6 @@ fn shade_bar(canvas: &Canvas<'_>, left: f64, top: f64, height: f64) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn row(truth: f32, predicted: &[f32]) -> PredictionRow {
-        PredictionRow {
-            split: "test".to_owned(),
-            id: "x".to_owned(),
-            group: String::new(),
-            truth: vec![truth],
-            predicted: predicted.to_vec(),
-        }
-    }
-
-    #[test]
-    fn classes_are_read_from_rows() {
-        assert_eq!(predicted_class(&row(0.0, &[0.2, 0.5, 0.3])), Some(1));
-        assert_eq!(predicted_class(&row(0.0, &[0.5, 0.5])), Some(0));
-        assert_eq!(predicted_class(&row(0.0, &[0.5, f32::NAN])), None);
-        assert_eq!(predicted_class(&row(0.0, &[])), None);
-        assert_eq!(true_class(&row(1.0, &[]), 2), Some(1));
-        for wrong in [2.0, -1.0, 0.5, f32::NAN, f32::INFINITY] {
-            assert_eq!(true_class(&row(wrong, &[]), 2), None);
-        }
-    }
 
     #[test]
     fn rare_classes_are_summed_up() {

@@ -3,12 +3,13 @@
 use super::axis::{self, Axis, Scale};
 use super::canvas::{self, BELOW, Canvas, DrawError, HEADING, Labels, NAME, Plot, TITLE_BLOCK};
 use super::curves::{Curve, Panel};
-use super::figure::{About, Figure, Hover};
+use super::figure::{About, Curves, Figure, Values};
 use super::font::{self, Weight};
-use super::grid::{Grid, MOST_PANELS};
+use super::grid::{Grid, MOST_PANELS, Width};
 use super::legend::legend_height;
 use super::metric::split_word;
 use super::style::{BLUE, GREY, LABEL, Marker, Point, Rect, Stroke, VERMILLION};
+use super::timeline::Timeline;
 use super::{Error, RunReport};
 
 /// What all panels of a figure share.
@@ -18,21 +19,22 @@ struct Shared {
     heading: f64,
     panel_height: f64,
     splits: Vec<&'static str>,
-    /// The first and the last epoch of any curve.
-    epochs: (u32, u32),
-    best: Option<u32>,
+    /// The first and the last place of any curve.
+    epochs: (f64, f64),
+    /// Where the best checkpoint was made, and what that place is called.
+    best: Option<(f64, String)>,
     /// Is any value not finite?
     gaps: bool,
 }
 
 impl Shared {
     /// `None` where there is no value at all.
-    fn of(panels: &[Panel], best: Option<u32>) -> Option<Self> {
+    fn of(panels: &[Panel], best: Option<(f64, String)>, width: Width) -> Option<Self> {
         let curves = || panels.iter().flat_map(|panel| &panel.curves);
         let points = || curves().flat_map(|curve| &curve.points);
-        let epochs = || points().map(|point| point.0);
-        let epochs = (epochs().min()?, epochs().max()?);
-        let grid = Grid::of(panels.len());
+        let epochs = points().map(|point| (point.0, point.0));
+        let epochs = epochs.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        let grid = Grid::of(panels.len(), width);
         let heading = if panels.iter().any(|panel| !panel.title.is_empty()) {
             HEADING
         } else {
@@ -41,7 +43,7 @@ impl Shared {
         let plot_height = if grid.columns == 1 {
             170.0
         } else {
-            0.5 * grid.width / grid.columns as f64
+            (0.5 * grid.panel_width(0.0)).max(110.0)
         };
         Some(Self {
             grid,
@@ -52,7 +54,7 @@ impl Shared {
                 .filter(|split| curves().any(|curve| curve.split == *split))
                 .collect(),
             epochs,
-            best: best.filter(|best| (epochs.0..=epochs.1).contains(best)),
+            best: best.filter(|(at, _)| (epochs.0..=epochs.1).contains(at)),
             gaps: points().any(|point| !axis::drawable(point.1)),
         })
     }
@@ -67,13 +69,13 @@ impl Shared {
             })
             .collect();
         let mut caption = format!("{title}: {}.", looks.join(" and "));
-        if let Some(best) = self.best {
+        if let Some((_, best)) = &self.best {
             let by = if monitor.is_empty() {
                 String::new()
             } else {
                 format!(" by {monitor}")
             };
-            caption.push_str(&format!(" The dotted line marks epoch {best}, the best{by}."));
+            caption.push_str(&format!(" The dotted line marks {best}, the best{by}."));
         }
         if self.gaps {
             caption.push_str(" Crosses stand for values that are not finite.");
@@ -83,7 +85,7 @@ impl Shared {
 
     fn legend(&self) -> Vec<String> {
         let splits = self.splits.iter().map(|split| split_word(split).to_owned());
-        let best = self.best.map(|best| format!("best: epoch {best}"));
+        let best = self.best.as_ref().map(|(_, best)| format!("best: {best}"));
         let gaps = self.gaps.then(|| "not finite".to_owned());
         splits.chain(best).chain(gaps).collect()
     }
@@ -100,7 +102,7 @@ pub(super) fn figure(
     panels.retain(|panel| !panel.curves.is_empty());
     let left_out = panels.len().saturating_sub(MOST_PANELS);
     panels.truncate(MOST_PANELS);
-    let Some(shared) = Shared::of(&panels, report.best_epoch) else {
+    let Some(shared) = Shared::of(&panels, best(report), report.width) else {
         return Ok(None);
     };
     let entries = shared.legend();
@@ -131,6 +133,24 @@ pub(super) fn figure(
     Ok(Some(figure))
 }
 
+/// Where the best checkpoint was made: its place, and "epoch 3" or "epoch 2.4".
+pub(super) fn best(report: &RunReport) -> Option<(f64, String)> {
+    let epoch = report.best_epoch?;
+    let at = match (Timeline::of(&report.metrics), report.best_step) {
+        (timeline @ Timeline::Updates { .. }, Some(step)) => timeline.at(epoch, step),
+        _ => f64::from(epoch),
+    };
+    // Two decimals at most, without zeros at the end.
+    let shown = (at * 100.0).round() / 100.0;
+    Some((at, format!("epoch {shown}")))
+}
+
+/// The axis of epochs.
+pub(super) fn epoch_axis(epochs: (f64, f64)) -> Axis {
+    let whole = |epoch: f64| epoch.clamp(0.0, f64::from(u32::MAX)) as u32;
+    Axis::whole(whole(epochs.0.floor()), whole(epochs.1.ceil()), 8)
+}
+
 fn values(panel: &Panel) -> impl Iterator<Item = f64> {
     panel
         .curves
@@ -157,21 +177,21 @@ fn draw_panels(
     shared: &Shared,
     panels: &[Panel],
     y_label: &str,
-) -> Result<Vec<Hover>, DrawError> {
+) -> Result<Values, DrawError> {
     let grid = shared.grid;
     let scale = common_scale(panels);
-    let ticks = if grid.columns < 3 { 6 } else { 4 };
+    let ticks = grid.ticks();
     let axes: Vec<Axis> = panels
         .iter()
         .map(|panel| Axis::scaled(scale, values(panel), ticks))
         .collect();
     let room = axes.iter().map(canvas::tick_room).fold(0.0, f64::max);
-    let panel_width = (grid.width - NAME - 8.0) / grid.columns as f64;
+    let panel_width = grid.panel_width(NAME + 8.0);
     let bottom = top + grid.rows as f64 * shared.panel_height - BELOW;
     let label = scaled_label(y_label, scale, bottom - top);
     canvas.side_name(&label, 4.0 + NAME / 2.0, top + shared.heading, bottom)?;
 
-    let mut hover = Vec::new();
+    let mut shown = Vec::new();
     for (index, (panel, y)) in panels.iter().zip(axes).enumerate() {
         let (row, column) = grid.place(index);
         let rect = Rect {
@@ -185,9 +205,9 @@ fn draw_panels(
             x: grid.is_lowest(index).then_some("epoch"),
             y: None,
         };
-        let plot = canvas.axes(rect, Axis::whole(shared.epochs.0, shared.epochs.1, 8), y, &labels)?;
-        if let Some(best) = shared.best {
-            let x = plot.at(f64::from(best), plot.y.low()).0;
+        let plot = canvas.axes(rect, epoch_axis(shared.epochs), y, &labels)?;
+        if let Some((best, _)) = &shared.best {
+            let x = plot.at(*best, plot.y.low()).0;
             canvas.line(&[(x, rect.top), (x, rect.bottom())], best_stroke())?;
         }
         for curve in &panel.curves {
@@ -195,9 +215,9 @@ fn draw_panels(
         }
         let curves = panel.curves.iter();
         let curves = curves.map(|curve| (split_word(curve.split).to_owned(), curve.points.clone()));
-        hover.push(Hover::new(&plot, curves.collect()));
+        shown.push(Curves::new(&plot, curves.collect()));
     }
-    Ok(hover)
+    Ok(shown.into())
 }
 
 /// The axis's name; on a logarithmic scale it says so, without what stands in brackets where that would be too long.
@@ -242,21 +262,18 @@ fn sample(canvas: &Canvas<'_>, split: &str, at: Point) -> Result<(), DrawError> 
 fn draw_curve(canvas: &Canvas<'_>, plot: &Plot, curve: &Curve) -> Result<(), DrawError> {
     let shown = |value: f64| axis::drawable(value) && (!plot.y.is_logarithmic() || value > 0.0);
     for stretch in curve.points.split(|point| !shown(point.1)) {
-        let points: Vec<Point> = stretch
-            .iter()
-            .map(|&(epoch, value)| plot.at(f64::from(epoch), value))
-            .collect();
+        let points: Vec<Point> = stretch.iter().map(|&(epoch, value)| plot.at(epoch, value)).collect();
         canvas.line(&points, curve_stroke(curve.split))?;
     }
     let every = curve.points.len().div_ceil(12).max(1);
     // The two series carry their markers at different epochs where they have few.
     let offset = if curve.split == "train" { every / 2 } else { 0 };
     for (index, &(epoch, value)) in curve.points.iter().enumerate() {
-        let alone = |neighbour: Option<&(u32, f64)>| neighbour.is_none_or(|point| !shown(point.1));
+        let alone = |neighbour: Option<&(f64, f64)>| neighbour.is_none_or(|point| !shown(point.1));
         let lonely = alone(index.checked_sub(1).and_then(|before| curve.points.get(before)))
             && alone(curve.points.get(index + 1));
         if !shown(value) {
-            let (x, _) = plot.at(f64::from(epoch), plot.y.high());
+            let (x, _) = plot.at(epoch, plot.y.high());
             canvas.marker(
                 (x, plot.rect.top + 4.0),
                 Marker::Cross,
@@ -264,7 +281,7 @@ fn draw_curve(canvas: &Canvas<'_>, plot: &Plot, curve: &Curve) -> Result<(), Dra
                 curve_stroke(curve.split).color,
             )?;
         } else if lonely || index % every == offset {
-            curve_marker(canvas, curve.split, plot.at(f64::from(epoch), value))?;
+            curve_marker(canvas, curve.split, plot.at(epoch, value))?;
         }
     }
     Ok(())

@@ -1,14 +1,14 @@
 //! How training went: which curves are drawn of what was recorded.
 
-use std::collections::BTreeMap;
-
 use super::figure::Figure;
+use super::timeline::Timeline;
 use super::{Error, RunReport, curve_figure, metric};
 
-/// The values of one split by epoch.
+/// The values of one split.
 pub(super) struct Curve {
     pub split: &'static str,
-    pub points: Vec<(u32, f64)>,
+    /// Epochs trained, value.
+    pub points: Vec<(f64, f64)>,
 }
 
 /// One pair of axes.
@@ -17,7 +17,7 @@ pub(super) struct Panel {
     pub curves: Vec<Curve>,
 }
 
-/// Loss, MAE (or accuracy and UAR) and learning rate: those that were recorded.
+/// Loss, MAE, or accuracy and UAR: those that were recorded.
 pub(super) fn figures(report: &RunReport) -> Result<Vec<Figure>, Error> {
     let mut figures = Vec::new();
     figures.extend(loss(report)?);
@@ -90,35 +90,20 @@ fn accuracy(report: &RunReport) -> Result<Option<Figure>, Error> {
 }
 
 /// `loss.kind` of the settings.
-fn loss_kind(settings: &str) -> Option<String> {
+pub(super) fn loss_kind(settings: &str) -> Option<String> {
     let settings: toml::Table = settings.parse().ok()?;
     let kind = settings.get("loss")?.get("kind")?.as_str()?;
     Some(kind.to_owned())
 }
 
-/// What was recorded under `name` for training and validation; where an epoch has several values, its last.
+/// What was recorded under `name` for training and validation.
 fn curves(report: &RunReport, name: &str) -> Vec<Curve> {
+    let timeline = Timeline::of(&report.metrics);
     ["train", "val"]
         .into_iter()
         .filter_map(|split| {
-            let points = by_epoch(report, split, name);
+            let points = timeline.points(&report.metrics, split, name);
             (!points.is_empty()).then_some(Curve { split, points })
         })
         .collect()
-}
-
-/// The values of a metric by epoch; where an epoch has several, its last.
-pub(super) fn by_epoch(report: &RunReport, split: &str, name: &str) -> Vec<(u32, f64)> {
-    let mut latest: BTreeMap<u32, (u64, f64)> = BTreeMap::new();
-    for row in report
-        .metrics
-        .iter()
-        .filter(|row| row.split == split && row.name == name)
-    {
-        let entry = latest.entry(row.epoch).or_insert((row.step, row.value));
-        if row.step >= entry.0 {
-            *entry = (row.step, row.value);
-        }
-    }
-    latest.into_iter().map(|(epoch, (_, value))| (epoch, value)).collect()
 }

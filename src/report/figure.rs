@@ -25,19 +25,36 @@ pub struct Figure {
     pub width: u32,
     /// CSS pixels.
     pub height: u32,
-    /// The values behind curves, for showing them under the pointer.
-    pub hover: Vec<Hover>,
+    /// The values behind it, for showing them under the pointer.
+    pub values: Values,
+}
+
+/// What a figure shows under the pointer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Values {
+    pub curves: Vec<Curves>,
+    pub spots: Vec<Spot>,
 }
 
 /// The curves of one pair of axes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Hover {
+pub struct Curves {
     /// Left, top, right, bottom of the plot in the SVG's pixels.
     pub rect: [f64; 4],
     /// The epochs at the left and right edge.
     pub epochs: [f64; 2],
-    /// Name and points (epoch, value) of each curve.
-    pub curves: Vec<(String, Vec<(u32, f64)>)>,
+    /// Name and points (epochs trained, value) of each curve.
+    pub curves: Vec<(String, Vec<(f64, f64)>)>,
+}
+
+/// A mark that stands for something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spot {
+    /// The mark's centre in the SVG's pixels.
+    pub at: (f64, f64),
+    /// How near the pointer has to be, in the same pixels.
+    pub reach: f64,
+    pub text: String,
 }
 
 /// What a figure is called and says.
@@ -53,16 +70,16 @@ impl Figure {
     /// Draws with `paint` and turns text into outlines.
     pub(super) fn draw(
         about: About,
-        paint: impl FnOnce(&Canvas<'_>) -> Result<Vec<Hover>, DrawError>,
+        paint: impl FnOnce(&Canvas<'_>) -> Result<Values, DrawError>,
     ) -> Result<Self, Error> {
         let failed = |reason: String| Error::Draw {
             figure: about.name.to_owned(),
             reason,
         };
-        let mut hover = Vec::new();
+        let mut values = Values::default();
         let (width, height) = (about.width.round(), about.height.round());
         let svg = canvas::draw(width, height, |canvas| {
-            hover = paint(canvas)?;
+            values = paint(canvas)?;
             Ok(())
         })
         .map_err(|error| failed(error.to_string()))?;
@@ -74,7 +91,7 @@ impl Figure {
             svg,
             width: width as u32,
             height: height as u32,
-            hover,
+            values,
         })
     }
 
@@ -131,8 +148,26 @@ impl Figure {
     }
 }
 
-impl Hover {
-    pub(super) fn new(plot: &Plot, curves: Vec<(String, Vec<(u32, f64)>)>) -> Self {
+impl From<Vec<Curves>> for Values {
+    fn from(curves: Vec<Curves>) -> Self {
+        Self {
+            curves,
+            spots: Vec::new(),
+        }
+    }
+}
+
+impl From<Vec<Spot>> for Values {
+    fn from(spots: Vec<Spot>) -> Self {
+        Self {
+            curves: Vec::new(),
+            spots,
+        }
+    }
+}
+
+impl Curves {
+    pub(super) fn new(plot: &Plot, curves: Vec<(String, Vec<(f64, f64)>)>) -> Self {
         let rect = plot.rect;
         Self {
             rect: [rect.left, rect.top, rect.right(), rect.bottom()],

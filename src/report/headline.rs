@@ -2,7 +2,7 @@
 
 use super::RunReport;
 use super::metric::{self, Better};
-use super::table::{Comparison, Row, shown};
+use super::table::{Comparison, OUT_OF_FOLD, Row, shown};
 
 /// What a run is judged by, in order of preference.
 const FIRST: [&str; 7] = ["ccc", "uar", "rmse", "accuracy", "mae", "mse", "r2"];
@@ -36,8 +36,8 @@ pub fn sentence(report: &RunReport) -> String {
         .map(|interval| format!(" {interval}"))
         .unwrap_or_default();
     let mut sentence = format!(
-        "On the {} split, {}{of} is {}{interval}",
-        table.split,
+        "On {}, {}{of} is {}{interval}",
+        place_of(report, &table.split),
         row.metric_label(),
         shown(row.model)
     );
@@ -78,6 +78,15 @@ pub fn sentence(report: &RunReport) -> String {
         });
     }
     sentence
+}
+
+/// "the test split", "the test split (mean over 3 seeds)", "all test folds together (10 folds)".
+fn place_of(report: &RunReport, split: &str) -> String {
+    match (report.repeats.as_str(), split) {
+        ("", split) => format!("the {split} split"),
+        (repeats, OUT_OF_FOLD) => format!("all test folds together ({repeats})"),
+        (repeats, split) => format!("the {split} split (mean over {repeats})"),
+    }
 }
 
 /// The average where there is one, else the whole, else the first target.
@@ -131,15 +140,21 @@ mod tests {
             seed: 0,
             device: String::new(),
             best_epoch: None,
+            best_step: None,
             monitor: String::new(),
             metrics: Vec::new(),
             results,
             baselines,
+            baseline_intervals: Vec::new(),
             predictions: None,
+            repeats: String::new(),
+            members: Vec::new(),
             settings_toml: String::new(),
             provenance: serde_json::Value::Null,
             remarks: Vec::new(),
-            reproduce: String::new(),
+            media: Default::default(),
+            commands: Vec::new(),
+            width: Default::default(),
         })
     }
 

@@ -14,15 +14,15 @@ pub(super) struct Bins {
 }
 
 impl Bins {
-    /// For a square plot of `side` pixels.
-    pub fn of(pairs: &[(f64, f64)], axis: &Axis, side: f64) -> Self {
+    /// For a plot of `width` by `height` pixels.
+    pub fn of(pairs: &[(f64, f64)], x: &Axis, y: &Axis, (width, height): (f64, f64)) -> Self {
         let mut bins = Self {
-            radius: (side / 60.0).clamp(2.5, 4.5),
+            radius: (width / 60.0).clamp(2.5, 4.5),
             counts: BTreeMap::new(),
         };
         let (_, high) = bins.steps();
-        for &(truth, predicted) in pairs {
-            let at = (axis.position(truth) * side, (1.0 - axis.position(predicted)) * side);
+        for &pair in pairs {
+            let at = (x.position(pair.0) * width, (1.0 - y.position(pair.1)) * height);
             let row = (at.1 / high).floor() as i32;
             let nearest = [row, row + 1]
                 .into_iter()

@@ -56,6 +56,7 @@ pub(super) fn split_word(split: &str) -> &str {
     match split {
         "train" => "training",
         "val" => "validation",
+        "out-of-fold" => "pooled test",
         other => other,
     }
 }

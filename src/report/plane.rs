@@ -6,10 +6,10 @@ use plotters::style::RGBColor;
 
 use super::axis::{self, Axis};
 use super::canvas::{BELOW, Canvas, DrawError, Labels, NAME, TITLE_BLOCK};
-use super::figure::{About, Figure};
+use super::figure::{About, Figure, Spot};
 use super::legend::LEGEND_ROW;
-use super::metric::split_word;
-use super::scatter::regression_rows;
+use super::metric::{number, split_word};
+use super::predicted;
 use super::style::{GREY, Marker, PALE, Point, Rect, Stroke, VERMILLION};
 use super::{Error, RunReport};
 
@@ -28,10 +28,11 @@ const DOT: RGBColor = RGBColor(0xa8, 0xb8, 0xc4);
 struct Arrow {
     from: Point,
     to: Point,
+    name: String,
 }
 
 pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
-    let Some((targets, split, rows)) = regression_rows(report) else {
+    let Some((targets, split, rows)) = predicted::of_targets(report) else {
         return Ok(None);
     };
     let index_of = |name: &str| {
@@ -52,6 +53,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
             Some(Arrow {
                 from: point(&row.truth)?,
                 to: point(&row.predicted)?,
+                name: row.id.clone(),
             })
         })
         .collect();
@@ -69,9 +71,8 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
         name: "valence-arousal",
         title: title.clone(),
         caption: format!(
-            "{} examples of the {} split. {arrows_are} Arrows that all point inwards show predictions drawn towards the mean.",
-            examples.len(),
-            split_word(split)
+            "{}. {arrows_are} Arrows that all point inwards show predictions drawn towards the mean.",
+            predicted::count(examples.len(), split)
         ),
         width: 360.0,
         height: TITLE_BLOCK + LEGEND_ROW + 8.0 + SIDE + BELOW + NAME + 4.0,
@@ -113,10 +114,12 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
             canvas.line(&[(rect.left, y), (rect.right(), y)], neutral)?;
         }
         let on_sheet = |point: Point| plot.at(point.0, point.1);
+        let mut spots = Vec::new();
         if single {
             for example in &examples {
                 arrow(canvas, on_sheet(example.from), on_sheet(example.to))?;
                 canvas.marker(on_sheet(example.from), Marker::Ring, 2.4, GREY)?;
+                spots.push(example.spot(on_sheet(example.from)));
             }
         } else {
             for example in examples.iter().step_by(examples.len().div_ceil(MOST_DOTS)) {
@@ -124,12 +127,24 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
             }
             for mean in cell_means(&examples, &plot.x, &plot.y) {
                 arrow(canvas, on_sheet(mean.from), on_sheet(mean.to))?;
+                spots.push(mean.spot(on_sheet(mean.from)));
             }
         }
         canvas.frame(rect, Stroke::solid(PALE, 0.8))?;
-        Ok(Vec::new())
+        Ok(spots.into())
     })?;
     Ok(Some(figure))
+}
+
+impl Arrow {
+    fn spot(&self, at: Point) -> Spot {
+        let point = |point: Point| format!("({}, {})", number(point.0), number(point.1));
+        Spot {
+            at,
+            reach: 9.0,
+            text: format!("{}\ntrue {}, predicted {}", self.name, point(self.from), point(self.to)),
+        }
+    }
 }
 
 /// Means over the cells of a grid; cells that hold under a thousandth of the examples (or fewer than two) are left out.
@@ -157,6 +172,7 @@ fn cell_means(examples: &[Arrow], x: &Axis, y: &Axis) -> Vec<Arrow> {
             Arrow {
                 from: mean(|arrow| arrow.from),
                 to: mean(|arrow| arrow.to),
+                name: format!("mean of {} examples", members.len()),
             }
         })
         .collect()

@@ -21,7 +21,14 @@ pub struct Record {
     pub metrics: Vec<MetricRow>,
     pub results: Vec<ResultRow>,
     pub baselines: Vec<BaselineRow>,
+    /// What a reader of the results must know.
+    pub remarks: Vec<String>,
+    /// The best checkpoint: its epoch, 1-based, and the update after which it was made.
+    pub best: Option<(u32, u64)>,
 }
+
+/// The event that tells all remarks of a run that is done.
+pub const REMARKS: &str = "remarks";
 
 /// A figure of one run against that of another.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +56,8 @@ impl Record {
             metrics: Vec::new(),
             results: Vec::new(),
             baselines: Vec::new(),
+            remarks: Vec::new(),
+            best: None,
         };
         for line in lines {
             match line.entry {
@@ -64,6 +73,17 @@ impl Record {
                     record.baselines = results.baselines;
                 }
                 Entry::Finished(finish) => record.status = Some(finish.status),
+                // What is known of the data comes before the baselines, the rest when all is done.
+                Entry::Other { what, details } if what == REMARKS || what == "data" => {
+                    let texts = details.get("remarks").and_then(Value::as_array);
+                    let texts = texts.into_iter().flatten().filter_map(Value::as_str);
+                    record.remarks = texts.map(str::to_owned).collect();
+                }
+                Entry::Other { what, details } if what == "trained" => {
+                    let number = |key| details.get(key).and_then(Value::as_u64);
+                    let epoch = number("best_epoch").and_then(|epoch| u32::try_from(epoch).ok());
+                    record.best = epoch.zip(number("best_step"));
+                }
                 Entry::Tags(_) | Entry::Note(_) | Entry::Other { .. } => {}
             }
         }
@@ -243,6 +263,8 @@ mod tests {
                 .collect(),
             results: Vec::new(),
             baselines: Vec::new(),
+            remarks: Vec::new(),
+            best: None,
         }
     }
 

@@ -76,6 +76,17 @@ impl Lab {
         self.write(relative, &text.replacen(from, to, 1));
     }
 
+    /// As `reg.toml`, but training diverges in its second step.
+    pub fn diverging(&self, batch_size: usize) -> String {
+        let text = self.read("reg.toml");
+        let (before, rest) = text.split_once("[[model.layers]]").unwrap();
+        let (_, after) = rest.split_once("[loss]").unwrap();
+        let layers = "[[model.layers]]\nconv2d = { channels = 4, kernel = 3 }\n".repeat(6);
+        format!("{before}{layers}[[model.layers]]\nlinear = \"targets\"\n\n[loss]{after}")
+            .replace("learning_rate = 0.01", "learning_rate = 1000")
+            .replace("batch_size = 4", &format!("batch_size = {batch_size}"))
+    }
+
     /// The program, in this folder and with nothing of this machine's settings.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> std::process::Command {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_affect"));

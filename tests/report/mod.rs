@@ -15,11 +15,15 @@ fn shell() -> RunReport {
         seed: 42,
         device: "cpu (2 threads)".to_owned(),
         best_epoch: None,
+        best_step: None,
         monitor: "val/loss".to_owned(),
         metrics: Vec::new(),
         results: Vec::new(),
         baselines: Vec::new(),
+        baseline_intervals: Vec::new(),
         predictions: None,
+        repeats: String::new(),
+        members: Vec::new(),
         settings_toml: "[experiment]\nname = \"deam-dynamic-cnn\"\nseed = 42\n\n[dataset]\nkind = \"deam-dynamic\"\nroot = \"data/deam\"\ntargets = [\"valence\", \"arousal\"]\n\n[features]\nkind = \"mel\"\nsample_rate = 44100\nn_fft = 2048\nhop_length = 512\nn_mels = 128\nfmax = 8000.0\n\n[[model.layers]]\nconv2d = { channels = 16, kernel = 3, padding = \"same\", batch_norm = true, activation = \"relu\", max_pool = 2 }\n\n[[model.layers]]\nlinear = \"targets\"\n\n[loss]\nkind = \"mse\"\n\n[optimizer]\nkind = \"adamw\"\nlearning_rate = 1e-3\n".to_owned(),
         provenance: serde_json::json!({
             "program": { "version": "0.1.0", "git_commit": "9eec7a9c0ffee", "dirty": false },
@@ -32,7 +36,12 @@ fn shell() -> RunReport {
             "ratings on the scale 1 to 9 were mapped to −1 to 1".to_owned(),
             "2 of 1802 recordings could not be read and were skipped".to_owned(),
         ],
-        reproduce: "affect reproduce 20261121-101530-k3f9".to_owned(),
+        media: Default::default(),
+        commands: vec![affect::report::Again {
+            what: "All".to_owned(),
+            command: "affect reproduce 20261121-101530-k3f9".to_owned(),
+        }],
+        width: Default::default(),
     }
 }
 

@@ -24,10 +24,12 @@ use super::failure::Failure;
 use super::output;
 use super::pipeline::{self, Sides};
 use super::recording;
+use super::report;
 use super::run::{self, Place};
 use crate::config::Resolved;
 use crate::dataset::split;
 use crate::features::FeatureSet;
+use crate::report::{PageAt, Width};
 use crate::track::{BaselineRow, Database, Recorder, ResultRow, RunDir, RunSummary, Status};
 
 /// How long children whose parent is gone may take to save their state.
@@ -160,16 +162,18 @@ fn carry_out(
         Ok(finished) => finished.complaints.iter().for_each(|text| output::warning(text)),
         Err(error) => output::warning(&error.to_string()),
     }
+    write_page(place, id);
     let (runs, together) = done.inspect_err(|_| output::item("run", &format!("{id} ({})", status.name())))?;
     let seconds = started.elapsed().as_secs_f64();
     if !place.json {
         let text = format!(
-            "{}\nrun {} ({}, {}, {})",
+            "{}\nrun {} ({}, {}, {})\nnext: open {}",
             together.text(&parent.plan, output::table_width()),
             output::bold(id),
             parent.plan.describe(),
             status.name(),
-            output::seconds(seconds)
+            output::seconds(seconds),
+            parent.dir.file(crate::report::PAGE).display()
         );
         match output::result(&text) {
             Err(Failure::ClosedPipe) => {}
@@ -185,6 +189,25 @@ fn carry_out(
         results: together.results,
         baselines: together.baselines,
     })
+}
+
+/// The page of the parent, whatever became of it. That it cannot be made takes nothing from the runs.
+fn write_page(place: &Place, id: &str) {
+    let write = || -> Result<(), Failure> {
+        let database = Database::open(place.runs)?;
+        let run = database.resolve(id)?;
+        let page = PageAt {
+            folder: &run.path,
+            runs: place.runs,
+        };
+        Ok(report::draw(&database, &run, page, Width::default())?.write(&run.path)?)
+    };
+    if let Err(failure) = write() {
+        output::warning(&format!(
+            "the page of run {id} could not be made: {}",
+            failure.message()
+        ));
+    }
 }
 
 /// A fold without readable examples is better found now than after the folds before it.

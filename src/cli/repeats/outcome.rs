@@ -5,16 +5,10 @@ use std::path::Path;
 use super::plan::{Plan, Variation};
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::evaluate::{Problem, Score, Truth, score_repeats_with_intervals, spread};
-use crate::report::compare::problem_of;
-use crate::report::table::Comparison;
+use crate::evaluate::spread;
+use crate::report::pooled;
+use crate::report::table::{Comparison, DEVIATION, OUT_OF_FOLD};
 use crate::track::{BaselineRow, Predictions, ResultRow};
-use crate::train::Labels;
-
-/// The name of the split that all test folds make together.
-pub const OUT_OF_FOLD: &str = "out-of-fold";
-/// Goes behind the name of a split, for the standard deviations over the runs.
-const DEVIATION: &str = "/deviation";
 
 /// A run that is done.
 pub struct DoneRun {
@@ -42,15 +36,19 @@ impl Together {
         let mut baselines = mean_baselines(runs);
         let mut predictions = None;
         if plan.has_folds() {
-            let of_model = pooled(plan, runs, Path::new("predictions.csv"))?;
-            let scores = score_together(&of_model, seed, resamples)?;
+            let places: Vec<(u64, &Path)> = runs
+                .iter()
+                .map(|run| (run.variation.seed, run.folder.as_path()))
+                .collect();
+            let of_model = pooled::of_seeds(&places, Path::new("predictions.csv"), "test")?;
+            let scores = pooled::score(&of_model, seed, resamples)?;
             results.extend(crate::cli::recording::result_rows(OUT_OF_FOLD, &scores));
             for name in baseline_names(runs) {
-                let file = crate::cli::work::baseline_predictions(name);
+                let file = crate::report::baseline_predictions(name);
                 if runs.iter().any(|run| !run.folder.join(&file).exists()) {
                     continue;
                 }
-                let scores = score_together(&pooled(plan, runs, &file)?, seed, 0)?;
+                let scores = pooled::score(&pooled::of_seeds(&places, &file, "test")?, seed, 0)?;
                 baselines.extend(crate::cli::recording::baseline_rows(OUT_OF_FOLD, name, &scores));
             }
             predictions = <[Predictions; 1]>::try_from(of_model).ok().map(|[only]| only);
@@ -177,51 +175,4 @@ fn baseline_names(runs: &[DoneRun]) -> Vec<&str> {
         }
     }
     names
-}
-
-/// Of each seed, the predictions of all test folds.
-fn pooled(plan: &Plan, runs: &[DoneRun], file: &Path) -> Result<Vec<Predictions>, Failure> {
-    let of_seed = |seed: u64| {
-        let mut all: Option<Predictions> = None;
-        for run in runs.iter().filter(|run| run.variation.seed == seed) {
-            let mut predictions = Predictions::read(&run.folder.join(file))?;
-            predictions.rows.retain(|row| row.split == "test");
-            match &mut all {
-                None => all = Some(predictions),
-                Some(all) if all.kind == predictions.kind => all.rows.append(&mut predictions.rows),
-                Some(_) => {
-                    return Err(Failure::request(
-                        format!("run {} predicts other things than the runs before it", run.id),
-                        "begin the repeats anew with `affect run`".to_owned(),
-                    ));
-                }
-            }
-        }
-        Ok(all)
-    };
-    let seeds = plan.seeds().into_iter().map(of_seed);
-    Ok(seeds.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
-}
-
-fn score_together(repeats: &[Predictions], seed: u64, resamples: usize) -> Result<Vec<Score>, Failure> {
-    let Some(first) = repeats.first() else {
-        return Ok(Vec::new());
-    };
-    let problem = problem_of(&first.kind);
-    let columns = |repeat: &Predictions| -> (Labels, Vec<f32>, Vec<String>) {
-        let truth = repeat.rows.iter().flat_map(|row| row.truth.iter().copied());
-        let labels = match problem {
-            Problem::Regression { .. } => Labels::Values(truth.collect()),
-            Problem::Classification { .. } => Labels::Classes(truth.map(|class| class as u32).collect()),
-        };
-        let predicted = repeat.rows.iter().flat_map(|row| row.predicted.iter().copied());
-        let groups = repeat.rows.iter().map(|row| row.group.clone());
-        (labels, predicted.collect(), groups.collect())
-    };
-    let columns: Vec<_> = repeats.iter().map(columns).collect();
-    let repeats: Vec<(Truth, &[f32], &[String])> = columns
-        .iter()
-        .map(|(labels, predicted, groups)| (labels.truth(), predicted.as_slice(), groups.as_slice()))
-        .collect();
-    Ok(score_repeats_with_intervals(&problem, &repeats, seed, resamples)?)
 }

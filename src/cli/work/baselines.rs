@@ -1,7 +1,5 @@
 //! What simple means reach on the same split, before training.
 
-use std::path::{Path, PathBuf};
-
 use super::Work;
 use crate::cli::failure::Failure;
 use crate::cli::output;
@@ -11,6 +9,7 @@ use crate::dataset::Split;
 use crate::evaluate::baselines::{Examples, fit_and_predict, one_annotator, pool};
 use crate::evaluate::{Baseline, Truth, score};
 use crate::files;
+use crate::report::baseline_predictions;
 use crate::track::{BaselineRow, Predictions};
 use crate::train::Labels;
 
@@ -139,11 +138,6 @@ impl Work<'_> {
         }
         Ok(pooled)
     }
-}
-
-/// The file of a baseline's predictions in a run's folder.
-pub fn baseline_predictions(baseline: &str) -> PathBuf {
-    Path::new("baselines").join(format!("{baseline}.csv"))
 }
 
 fn examples<'a>(features: &'a [Vec<f64>], truth: Truth<'a>) -> Examples<'a> {

@@ -3,11 +3,12 @@
 mod baselines;
 mod examples;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
-pub use baselines::baseline_predictions;
-
 use crate::cli::failure::Failure;
+use crate::cli::media;
 use crate::cli::output;
 use crate::cli::pipeline::{Prepared, Sides, Unusable};
 use crate::cli::profile::Parts;
@@ -18,7 +19,8 @@ use crate::dataset::Split;
 use crate::evaluate::{Baseline, FEW_GROUPS, Problem, TaskKind, higher_is_better, score_with_intervals};
 use crate::features::FeatureSet;
 use crate::nn::Network;
-use crate::report::{self, RunReport};
+use crate::report::{self, Output, PageAt, RunReport, Width};
+use crate::track::record::REMARKS;
 use crate::track::{
     BaselineRow, MetricRow, Outcome, PredictionRow, Predictions, Recorder, ResultRow, RunDir, RunHeader, Status,
 };
@@ -331,7 +333,14 @@ impl Work<'_> {
     /// Plots, pictures for TensorBoard, and the page.
     fn report(&self, done: &Done, predictions: Predictions, remarks: Vec<String>) -> Result<(), Failure> {
         let stage = Stage::start("report");
-        let report = RunReport {
+        let folder = self.dir.path();
+        let page = PageAt {
+            folder,
+            runs: folder.parent().and_then(Path::parent).unwrap_or(folder),
+        };
+        let seed = self.experiment.experiment.seed;
+        self.recorder.event(REMARKS, serde_json::json!({ "remarks": remarks }));
+        let mut report = RunReport {
             id: self.dir.id().into(),
             experiment: self.experiment.experiment.name.clone(),
             description: self.experiment.experiment.description.clone(),
@@ -343,33 +352,45 @@ impl Work<'_> {
                 .strftime("%Y-%m-%d %H:%M:%S UTC")
                 .to_string(),
             seconds: self.started.elapsed().as_secs_f64(),
-            seed: self.experiment.experiment.seed,
+            seed,
             device: self.header.provenance.device.clone(),
             best_epoch: done.fitted.best_epoch,
+            best_step: done.fitted.best_step,
             monitor: self.experiment.train.early_stopping.monitor.name().into(),
             metrics: done.metrics.clone(),
             results: done.results.clone(),
             baselines: done.baselines.clone(),
+            baseline_intervals: report::baseline_intervals(
+                &done.baselines,
+                Split::Test.name(),
+                &[(seed, folder)],
+                seed,
+                self.experiment.evaluate.bootstrap,
+            ),
             predictions: Some(predictions),
+            repeats: String::new(),
+            members: Vec::new(),
             settings_toml: self.header.config_toml.clone(),
             provenance: serde_json::to_value(&self.header.provenance).unwrap_or_default(),
             remarks,
-            reproduce: format!("affect run {}", self.dir.file("experiment.toml").display()),
+            media: BTreeMap::new(),
+            commands: report::commands(self.dir.id(), page),
+            width: Width::default(),
         };
-        let figures = report::plots(&report)?;
-        let plots = self.dir.file("plots");
-        crate::files::create_folder(&plots)?;
-        for figure in &figures {
-            figure.write(&plots)?;
+        media::write(self.dir, &self.prepared.manifest)?;
+        media::add_to(&mut report, &[folder.to_path_buf()], folder);
+        let drawn = Output::of_run(&report)?;
+        for figure in &drawn.figures {
             let (width, height, rgb) = figure.rgb(1000)?;
             self.recorder
                 .plot(&figure.name, done.fitted.steps, (width, height), rgb);
         }
-        crate::files::write_whole(
-            &self.dir.file("report.html"),
-            report::html(&report, &figures).as_bytes(),
-        )?;
-        stage.finish(&format!("{} and report.html", output::count(figures.len(), "plot")));
+        drawn.write(folder)?;
+        stage.finish(&format!(
+            "{} and {}",
+            output::count(drawn.figures.len(), "plot"),
+            report::PAGE
+        ));
         Ok(())
     }
 }

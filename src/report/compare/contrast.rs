@@ -1,19 +1,20 @@
-//! Each group against the first, on the same test examples.
+//! Groups against each other, on the same test examples.
 
 use serde::Serialize;
 
 use super::group::Group;
-use super::units::Tested;
-use super::{RESAMPLES, SEED};
+use super::units::{Of, Tested};
+use super::{Baselines, Models, Pairs, RESAMPLES, SEED};
 use crate::evaluate::paired::{self, Method, Paired, holm, paired_t_test};
 use crate::evaluate::{FEW_GROUPS, higher_is_better};
+use crate::report::{baseline_predictions, metric};
 
-/// One group against the first.
+/// One group against another, or against a baseline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Contrast {
     /// The group's name.
     pub name: String,
-    /// The first group's.
+    /// The other's.
     pub reference: String,
     /// Of the test split.
     pub examples: usize,
@@ -22,7 +23,7 @@ pub struct Contrast {
     pub figures: Vec<PairedFigure>,
 }
 
-/// The two in one metric of one target. Differences are the group's figure less the first one's.
+/// The two in one metric of one target. Differences are the group's figure less the reference's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PairedFigure {
     pub metric: String,
@@ -52,7 +53,7 @@ pub struct RankTest {
     pub statistic: f64,
     pub pairs: usize,
     pub p: f64,
-    /// Corrected after Holm for all groups that are compared with the first in this figure.
+    /// Corrected after Holm for all tests of this figure that the comparison makes.
     pub p_holm: f64,
     /// "exact" or "normal".
     pub method: &'static str,
@@ -68,25 +69,58 @@ pub struct SeedTest {
     pub effect: f64,
 }
 
+/// A group's model, or one of the baselines beside it.
+struct Contestant<'g> {
+    name: String,
+    group: &'g Group,
+    of: Of<'g>,
+    tested: Result<Tested, String>,
+}
+
+impl<'g> Contestant<'g> {
+    fn new(name: String, group: &'g Group, of: Of<'g>, split: &str) -> Self {
+        Self {
+            tested: Tested::of(group, of, split),
+            name,
+            group,
+            of,
+        }
+    }
+}
+
 /// What cannot be compared is left out and named in `warnings`.
-pub(super) fn all(groups: &[Group], split: &str, warnings: &mut Vec<String>) -> Vec<Contrast> {
-    let Some((reference, others)) = groups.split_first().filter(|(_, others)| !others.is_empty()) else {
-        return Vec::new();
-    };
-    let tested = match Tested::of(reference, split) {
-        Ok(tested) => tested,
-        Err(what) => {
-            warnings.push(format!("nothing is tested: {what}"));
-            return Vec::new();
-        }
-    };
+pub(super) fn all(groups: &[Group], pairs: Pairs, split: &str, warnings: &mut Vec<String>) -> Vec<Contrast> {
+    let models: Vec<Contestant> = (groups.iter())
+        .map(|group| Contestant::new(group.name.clone(), group, Of::Model, split))
+        .collect();
     let mut contrasts = Vec::new();
-    for other in others {
-        match one(reference, &tested, other, split) {
-            Ok(contrast) => contrasts.push(contrast),
-            Err(what) => warnings.push(what),
+    let mut contrast = |reference: &Contestant, other: &Contestant| match one(reference, other, split) {
+        Ok(contrast) => contrasts.push(contrast),
+        Err(what) => warnings.push(what),
+    };
+    for (place, reference) in models.iter().enumerate() {
+        let others = models.iter().skip(place + 1);
+        match (place, pairs.models) {
+            (0, _) | (_, Models::EachOther) => others.for_each(|other| contrast(reference, other)),
+            (_, Models::TheFirst) => {}
         }
-        warn_of_data(reference, other, warnings);
+    }
+    if pairs.baselines == Baselines::Too {
+        for model in &models {
+            for baseline in baselines_of(model.group) {
+                let name = match groups.len() {
+                    1 => baseline.to_owned(),
+                    _ => format!("{baseline} ({})", model.name),
+                };
+                contrast(
+                    &Contestant::new(name, model.group, Of::Baseline(baseline), split),
+                    model,
+                );
+            }
+        }
+    }
+    if let Some((first, others)) = groups.split_first() {
+        others.iter().for_each(|other| warn_of_data(first, other, warnings));
     }
     if let Some(contrast) = contrasts.first().filter(|contrast| contrast.groups < FEW_GROUPS) {
         warnings.push(format!(
@@ -96,6 +130,20 @@ pub(super) fn all(groups: &[Group], split: &str, warnings: &mut Vec<String>) -> 
     }
     correct(&mut contrasts);
     contrasts
+}
+
+/// The baselines of which every run of the group keeps the predictions, the simplest first.
+fn baselines_of(group: &Group) -> Vec<&str> {
+    let Some(first) = group.runs.first() else {
+        return Vec::new();
+    };
+    let is_kept = |name: &&str| {
+        let file = baseline_predictions(name);
+        group.runs.iter().all(|run| run.summary.path.join(&file).exists())
+    };
+    let mut names: Vec<&str> = first.baselines.iter().map(String::as_str).filter(is_kept).collect();
+    names.sort_by_key(|name| metric::place_of_baseline(name));
+    names
 }
 
 fn warn_of_data(reference: &Group, other: &Group, warnings: &mut Vec<String>) {
@@ -108,11 +156,12 @@ fn warn_of_data(reference: &Group, other: &Group, warnings: &mut Vec<String>) {
     }
 }
 
-fn one(reference: &Group, tested: &Tested, other: &Group, split: &str) -> Result<Contrast, String> {
-    let refuse = |what: String| format!("{} is not tested against {}: {what}", other.name, reference.name);
-    let second = Tested::of(other, split).map_err(refuse)?;
-    if let Some(misfit) = tested.misfit(&second) {
-        return Err(refuse(format!("they {misfit}")));
+fn one(reference: &Contestant, other: &Contestant, split: &str) -> Result<Contrast, String> {
+    let refuse = |what: &str| format!("{} is not tested against {}: {what}", other.name, reference.name);
+    let tested = reference.tested.as_ref().map_err(|what| refuse(what))?;
+    let second = other.tested.as_ref().map_err(|what| refuse(what))?;
+    if let Some(misfit) = tested.misfit(second) {
+        return Err(refuse(&format!("they {misfit}")));
     }
     let truth = tested.flat_truth();
     let paired = Paired {
@@ -122,7 +171,7 @@ fn one(reference: &Group, tested: &Tested, other: &Group, split: &str) -> Result
         first: &second.repeats,
         second: &tested.repeats,
     };
-    let differences = paired::compare(&paired, SEED, RESAMPLES).map_err(|error| refuse(error.to_string()))?;
+    let differences = paired::compare(&paired, SEED, RESAMPLES).map_err(|error| refuse(&error.to_string()))?;
     let figures = differences
         .into_iter()
         .filter(|difference| crate::evaluate::is_of_the_whole(difference.name));
@@ -136,7 +185,10 @@ fn one(reference: &Group, tested: &Tested, other: &Group, split: &str) -> Result
         groups: names.len(),
         figures: figures
             .map(|difference| PairedFigure {
-                seeds: over_seeds(reference, other, split, difference.name, &difference.target),
+                seeds: match reference.of {
+                    Of::Model => over_seeds(reference.group, other.group, split, difference.name, &difference.target),
+                    Of::Baseline(_) => None,
+                },
                 metric: difference.name.to_owned(),
                 higher_is_better: higher_is_better(difference.name),
                 target: difference.target,

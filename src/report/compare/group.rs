@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::track::{Database, Error, ParamRow, Predictions, ResultRow, RunSummary};
+use crate::track::{Database, Error, Outcome, ParamRow, Predictions, ResultRow, RunSummary};
 
 /// The file with a run's predictions.
 const PREDICTIONS: &str = "predictions.csv";
@@ -17,6 +17,8 @@ pub struct RunRecord {
     pub summary: RunSummary,
     pub params: Vec<ParamRow>,
     pub results: Vec<ResultRow>,
+    /// The names of its baselines.
+    pub baselines: Vec<String>,
     /// What was predicted, or why that is not known.
     pub predictions: Result<Predictions, String>,
 }
@@ -45,9 +47,25 @@ impl RunRecord {
             path if path.exists() => Predictions::read(&path).map_err(|error| error.to_string()),
             path => Err(format!("`{}` is missing", path.display())),
         };
+        let mut baselines: Vec<String> = Vec::new();
+        for row in database.baselines(&summary.id)? {
+            if !baselines.contains(&row.baseline) {
+                baselines.push(row.baseline);
+            }
+        }
+        let mut results = database.results(&summary.id)?;
+        // The index has an order of its own; the predictions have that of the data.
+        if let Ok(Predictions {
+            kind: Outcome::Regression { targets },
+            ..
+        }) = &predictions
+        {
+            results.sort_by_key(|row| targets.iter().position(|target| *target == row.target));
+        }
         Ok(Self {
+            baselines,
             params: database.params(&summary.id)?,
-            results: database.results(&summary.id)?,
+            results,
             predictions,
             summary,
         })

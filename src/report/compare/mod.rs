@@ -1,22 +1,24 @@
 //! Runs beside each other: only what differs, first settings, then results.
 //!
-//! Runs that differ only by seed, and the folds of one parent, are one [`Group`]: its figures are means over its runs. Each
-//! group is compared with the first one, on the same test examples or not at all; what stands in the way is said.
+//! Runs that differ only by seed, and the folds of one parent, are one [`Group`]: its figures are means over its runs. Groups are
+//! compared in [`Pairs`], on the same test examples or not at all; what stands in the way is said.
 
 mod contrast;
 mod group;
 mod render;
 mod sentence;
 mod settings;
+mod tables;
 mod units;
 
-pub use units::problem_of;
+pub use units::{FlatTruth, flat_truth, problem_of};
 
 use serde::Serialize;
 
 pub use contrast::{Contrast, PairedFigure};
 pub use group::{Group, Grouping, RunRecord, group};
 pub use settings::SettingRow;
+pub(super) use tables::Table;
 
 use super::metric;
 use super::table::reported_split;
@@ -38,7 +40,7 @@ pub struct Compared {
     pub split: String,
     /// Figures that differ; all, where there is one group.
     pub results: Vec<FigureRow>,
-    /// Each group against the first.
+    /// Groups against each other, and against baselines.
     pub contrasts: Vec<Contrast>,
     /// In words.
     pub sentences: Vec<String>,
@@ -77,8 +79,31 @@ pub struct Figure {
     pub ci: Option<(f64, f64)>,
 }
 
-/// Compares groups; the first is the one that others are held against.
-pub fn compare(groups: &[Group]) -> Compared {
+/// What is tested against what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pairs {
+    pub models: Models,
+    pub baselines: Baselines,
+}
+
+/// Whether all groups are tested against the first one only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Models {
+    #[default]
+    TheFirst,
+    EachOther,
+}
+
+/// Whether each group is also tested against the baselines that its runs keep the predictions of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Baselines {
+    #[default]
+    Not,
+    Too,
+}
+
+/// Compares groups.
+pub fn compare(groups: &[Group], pairs: Pairs) -> Compared {
     let mut warnings = Vec::new();
     let split = groups
         .iter()
@@ -87,7 +112,7 @@ pub fn compare(groups: &[Group]) -> Compared {
         .next()
         .unwrap_or("test")
         .to_owned();
-    let contrasts = contrast::all(groups, &split, &mut warnings);
+    let contrasts = contrast::all(groups, pairs, &split, &mut warnings);
     let unit = settings::unit(groups);
     Compared {
         groups: groups.iter().map(About::of).collect(),

@@ -1,22 +1,14 @@
 //! A comparison for the terminal, for Markdown and LaTeX, and for other programs as CSV.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use comfy_table::CellAlignment;
 
-use super::sentence::p_value;
-use super::{Compared, Figure, FigureRow};
-use crate::report::metric::{self, Better};
+use super::{Compared, Table};
 use crate::report::table::{Rank, latex, plain};
 
-/// A table before it is drawn. The first `left` columns are names.
-struct Table {
-    title: &'static str,
-    header: Vec<String>,
-    left: usize,
-    rows: Vec<Vec<(String, Rank)>>,
-}
+/// Rows that a page of an article holds, in small type.
+const MOST_ROWS: usize = 60;
 
 impl Compared {
     /// For a terminal of `width` columns (`None`: as wide as it takes). No colour; the best value of a row carries a `*`.
@@ -102,24 +94,9 @@ impl Compared {
             line(format!("% {}", plain::one_line(&about)));
         }
         for table in self.tables() {
-            let numbers = "r".repeat(table.header.len() - table.left);
-            let header: Vec<String> = table.header.iter().map(|name| latex::escape(name)).collect();
-            line("\\begin{table}\n  \\centering".to_owned());
-            line(format!("  \\caption{{{}}}", latex::escape(table.title)));
-            line(format!("  \\begin{{tabular}}{{{}{numbers}}}", "l".repeat(table.left)));
-            line(format!("    \\toprule\n    {} \\\\\n    \\midrule", header.join(" & ")));
-            for row in &table.rows {
-                let cells = row.iter().map(|(text, rank)| {
-                    let text = latex_cell(text);
-                    match rank {
-                        Rank::Best => format!("\\textbf{{{text}}}"),
-                        Rank::Second => format!("\\underline{{{text}}}"),
-                        Rank::Other => text,
-                    }
-                });
-                line(format!("    {} \\\\", cells.collect::<Vec<_>>().join(" & ")));
+            for (part, rows) in table.rows.chunks(MOST_ROWS).enumerate() {
+                line(latex_table(&table, part, rows));
             }
-            line("    \\bottomrule\n  \\end{tabular}\n\\end{table}".to_owned());
         }
         for sentence in &self.sentences {
             line(format!("% {}", plain::one_line(sentence)));
@@ -127,7 +104,8 @@ impl Compared {
         text
     }
 
-    /// One line for each figure of each group, with every digit; what there is not is empty.
+    /// One line for each figure of each group, or for each of its differences where it has several, with every digit; what there is not is
+    /// empty.
     pub fn csv(&self) -> String {
         const HEADER: [&str; 20] = [
             "split",
@@ -161,37 +139,43 @@ impl Compared {
             for (group, figure) in self.groups.iter().zip(&row.values) {
                 let Some(figure) = figure else { continue };
                 let target = if row.target == "average" { "" } else { &row.target };
-                let paired = (self.contrasts.iter().filter(|contrast| contrast.name == group.name))
+                let of_group: Vec<_> = (self.contrasts.iter().filter(|contrast| contrast.name == group.name))
                     .flat_map(|contrast| contrast.figures.iter().map(move |figure| (contrast, figure)))
-                    .find(|(_, figure)| figure.metric == row.metric && figure.target == target);
-                let of = |value: fn(&super::PairedFigure) -> Option<f64>| {
-                    number(paired.and_then(|(_, figure)| value(figure)))
-                };
-                let count = |value: fn(&super::PairedFigure) -> usize| {
-                    paired.map_or_else(String::new, |(_, figure)| value(figure).to_string())
-                };
-                records.push(vec![
-                    self.split.clone(),
-                    row.metric.clone(),
-                    row.target.clone(),
-                    group.name.clone(),
-                    figure.n.to_string(),
-                    number(Some(figure.mean)),
-                    number(figure.deviation),
-                    number(figure.ci.map(|ci| ci.0)),
-                    number(figure.ci.map(|ci| ci.1)),
-                    paired.map_or_else(String::new, |(contrast, _)| contrast.reference.clone()),
-                    of(|figure| Some(figure.difference)),
-                    of(|figure| figure.ci.map(|ci| ci.0)),
-                    of(|figure| figure.ci.map(|ci| ci.1)),
-                    count(|figure| figure.better_in),
-                    count(|figure| figure.worse_in),
-                    count(|figure| figure.groups),
-                    of(|figure| figure.wilcoxon.as_ref().map(|test| test.p)),
-                    of(|figure| figure.wilcoxon.as_ref().map(|test| test.p_holm)),
-                    of(|figure| figure.wilcoxon.as_ref().map(|test| test.effect)),
-                    of(|figure| figure.effect),
-                ]);
+                    .filter(|(_, figure)| figure.metric == row.metric && figure.target == target)
+                    .map(Some)
+                    .collect();
+                let alone = [None];
+                let paired = if of_group.is_empty() { &alone[..] } else { &of_group };
+                for paired in paired {
+                    let of = |value: fn(&super::PairedFigure) -> Option<f64>| {
+                        number(paired.and_then(|(_, figure)| value(figure)))
+                    };
+                    let count = |value: fn(&super::PairedFigure) -> usize| {
+                        paired.map_or_else(String::new, |(_, figure)| value(figure).to_string())
+                    };
+                    records.push(vec![
+                        self.split.clone(),
+                        row.metric.clone(),
+                        row.target.clone(),
+                        group.name.clone(),
+                        figure.n.to_string(),
+                        number(Some(figure.mean)),
+                        number(figure.deviation),
+                        number(figure.ci.map(|ci| ci.0)),
+                        number(figure.ci.map(|ci| ci.1)),
+                        paired.map_or_else(String::new, |(contrast, _)| contrast.reference.clone()),
+                        of(|figure| Some(figure.difference)),
+                        of(|figure| figure.ci.map(|ci| ci.0)),
+                        of(|figure| figure.ci.map(|ci| ci.1)),
+                        count(|figure| figure.better_in),
+                        count(|figure| figure.worse_in),
+                        count(|figure| figure.groups),
+                        of(|figure| figure.wilcoxon.as_ref().map(|test| test.p)),
+                        of(|figure| figure.wilcoxon.as_ref().map(|test| test.p_holm)),
+                        of(|figure| figure.wilcoxon.as_ref().map(|test| test.effect)),
+                        of(|figure| figure.effect),
+                    ]);
+                }
             }
         }
         for record in records {
@@ -202,208 +186,35 @@ impl Compared {
         }
         String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
     }
-
-    /// "deam-cnn: 5 runs, seeds 1, 2, 3, 4, 5 (k3f9, …)".
-    fn legend(&self) -> Vec<String> {
-        let line = |about: &super::About| {
-            // The runs of several folds have few seeds.
-            let seeds: BTreeSet<u64> = about.seeds.iter().copied().collect();
-            let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
-            match about.runs.as_slice() {
-                [only] => format!("{}: {only}, seed {}", about.name, seeds.join("")),
-                runs => {
-                    let suffixes: Vec<&str> = runs.iter().map(|id| id.rsplit('-').next().unwrap_or(id)).collect();
-                    let word = if seeds.len() == 1 { "seed" } else { "seeds" };
-                    let (runs, seeds, suffixes) = (runs.len(), shortened(&seeds), shortened(&suffixes));
-                    format!("{}: {runs} runs ({suffixes}), {word} {seeds}", about.name)
-                }
-            }
-        };
-        self.groups.iter().map(line).collect()
-    }
-
-    fn tables(&self) -> Vec<Table> {
-        let tables = [self.settings_table(), self.results_table(), self.contrasts_table()];
-        tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
-    }
-
-    fn names(&self) -> impl Iterator<Item = String> + '_ {
-        self.groups.iter().map(|group| group.name.clone())
-    }
-
-    fn settings_table(&self) -> Table {
-        let other = |text: &String| (text.clone(), Rank::Other);
-        Table {
-            title: "Settings that differ",
-            header: std::iter::once("setting".to_owned()).chain(self.names()).collect(),
-            left: 1,
-            rows: (self.settings.iter())
-                .map(|row| {
-                    std::iter::once(other(&row.key))
-                        .chain(row.values.iter().map(other))
-                        .collect()
-                })
-                .collect(),
-        }
-    }
-
-    fn results_table(&self) -> Table {
-        let has_targets = self.results.iter().any(|row| !row.target.is_empty());
-        let mut header = vec!["metric".to_owned()];
-        if has_targets {
-            header.push("target".to_owned());
-        }
-        let left = header.len();
-        header.extend(self.names());
-        let row = |row: &FigureRow| {
-            let mut cells = vec![(metric::label(&row.metric).to_owned(), Rank::Other)];
-            if has_targets {
-                cells.push((row.target.clone(), Rank::Other));
-            }
-            // Three intervals side by side fit no page.
-            let with_interval = self.groups.len() < 3;
-            cells.extend(
-                row.values
-                    .iter()
-                    .zip(ranks(row))
-                    .map(|(figure, rank)| (shown(*figure, with_interval), rank)),
-            );
-            cells
-        };
-        Table {
-            title: match self.split.as_str() {
-                "val" => "Results (validation split)",
-                _ => "Results",
-            },
-            header,
-            left,
-            rows: self.results.iter().map(row).collect(),
-        }
-    }
-
-    fn contrasts_table(&self) -> Table {
-        let header = [
-            "metric",
-            "target",
-            "group",
-            "difference",
-            "95% CI",
-            "better in",
-            "p (Wilcoxon)",
-            "rank r",
-            "d",
-        ];
-        let mut rows = Vec::new();
-        let figures = self
-            .contrasts
-            .iter()
-            .flat_map(|contrast| contrast.figures.iter().map(move |figure| (contrast, figure)));
-        let several = self
-            .contrasts
-            .iter()
-            .any(|contrast| contrast.figures.iter().any(|figure| !figure.target.is_empty()));
-        let mut figures: Vec<_> = figures.collect();
-        figures.sort_by_key(|(_, figure)| (metric::place(&figure.metric), figure.target.is_empty()));
-        // The average over a single target says nothing new.
-        let mut targets: Vec<&str> = figures.iter().map(|(_, figure)| figure.target.as_str()).collect();
-        targets.sort_unstable();
-        targets.dedup();
-        if targets.len() == 2 {
-            figures.retain(|(_, figure)| !figure.target.is_empty());
-        }
-        for (contrast, figure) in figures {
-            let target = match figure.target.as_str() {
-                "" if several => "average",
-                other => other,
-            };
-            let interval = figure
-                .ci
-                .map(|(low, high)| format!("[{}, {}]", metric::number(low), metric::number(high)));
-            let effect = |value: Option<f64>| {
-                value.map_or_else(|| "–".to_owned(), |value| metric::with_minus(&format!("{value:.2}")))
-            };
-            let test = figure.wilcoxon.as_ref();
-            rows.push(
-                [
-                    metric::label(&figure.metric).to_owned(),
-                    target.to_owned(),
-                    contrast.name.clone(),
-                    metric::number(figure.difference),
-                    interval.unwrap_or_else(|| "–".to_owned()),
-                    match figure.groups {
-                        0 => "–".to_owned(),
-                        groups => format!("{}/{groups}", figure.better_in),
-                    },
-                    test.map_or_else(|| "–".to_owned(), |test| p_value(test.p_holm).replace("= ", "")),
-                    effect(test.map(|test| test.effect)),
-                    effect(figure.effect),
-                ]
-                .map(|text| (text, Rank::Other))
-                .to_vec(),
-            );
-        }
-        Table {
-            title: "Differences from the first, on the same test examples",
-            header: header.map(str::to_owned).to_vec(),
-            left: 3,
-            rows,
-        }
-    }
 }
 
-fn shortened<T: AsRef<str>>(names: &[T]) -> String {
-    const SHOWN: usize = 6;
-    let mut text: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
-    if names.len() > SHOWN {
-        text.push("…");
-    }
-    text.join(", ")
-}
-
-/// "0.512 ± 0.013 [0.496, 0.528]".
-fn shown(figure: Option<Figure>, with_interval: bool) -> String {
-    let Some(figure) = figure else { return "–".to_owned() };
-    let mut text = metric::number(figure.mean);
-    if let Some(deviation) = figure.deviation {
-        text.push_str(&format!(" ± {}", metric::number(deviation)));
-    }
-    if let Some((low, high)) = figure
-        .ci
-        .filter(|ci| with_interval && ci.0.is_finite() && ci.1.is_finite())
-    {
-        text.push_str(&format!(" [{}, {}]", metric::number(low), metric::number(high)));
-    }
-    text
-}
-
-/// Values that look the same share a place; of two none is second.
-fn ranks(row: &FigureRow) -> Vec<Rank> {
-    let mut means: Vec<f64> = row.values.iter().flatten().map(|figure| figure.mean).collect();
-    means.sort_by(|a, b| match metric::better(&row.metric) {
-        Better::Lower => a.total_cmp(b),
-        Better::Higher => b.total_cmp(a),
-    });
-    let count = means.len();
-    let mut places: Vec<String> = means.into_iter().map(metric::number).collect();
-    places.dedup();
-    let place = |figure: &Option<Figure>| {
-        let text = metric::number((*figure)?.mean);
-        places.iter().position(|place| *place == text)
+/// The part number `part` (from 0) of a table.
+fn latex_table(table: &Table, part: usize, rows: &[Vec<(String, Rank)>]) -> String {
+    let texts = rows
+        .iter()
+        .map(|row| row.iter().map(|(text, _)| text.clone()).collect());
+    let texts: Vec<Vec<String>> = std::iter::once(table.header.clone()).chain(texts).collect();
+    let header: Vec<String> = table.header.iter().map(|name| latex::escape(name)).collect();
+    let cell = |(text, rank): &(String, Rank)| {
+        let text = latex::escape(text);
+        match rank {
+            Rank::Best => format!("\\textbf{{{text}}}"),
+            Rank::Second => format!("\\underline{{{text}}}"),
+            Rank::Other => text,
+        }
     };
-    let rank = |figure| match place(figure) {
-        Some(0) if places.len() > 1 => Rank::Best,
-        Some(1) if count > 2 => Rank::Second,
-        _ => Rank::Other,
-    };
-    row.values.iter().map(rank).collect()
-}
-
-/// Numbers with TeX's signs.
-fn latex_cell(text: &str) -> String {
-    let escaped = latex::escape(text);
-    escaped
-        .replace('±', "$\\pm$")
-        .replace('−', "$-$")
-        .replace('–', "--")
-        .replace('…', "\\ldots")
+    let rows: String = rows
+        .iter()
+        .map(|row| format!("    {} \\\\\n", row.iter().map(cell).collect::<Vec<_>>().join(" & ")))
+        .collect();
+    format!(
+        "\\begin{{table}}\n  \\centering\n{}  \\caption{{{}{}}}\n  \\begin{{tabular}}{{{}{}}}\n    \\toprule\n    {} \\\\\n    \\midrule\n\
+         {rows}    \\bottomrule\n  \\end{{tabular}}\n\\end{{table}}",
+        latex::size(&texts),
+        latex::escape(table.title),
+        if part == 0 { "" } else { " (continued)" },
+        "l".repeat(table.left),
+        "r".repeat(table.header.len() - table.left),
+        header.join(" & ")
+    )
 }

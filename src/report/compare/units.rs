@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::group::Group;
 use crate::evaluate::{Problem, Truth};
-use crate::track::{Outcome, PredictionRow};
+use crate::report::baseline_predictions;
+use crate::track::{Outcome, PredictionRow, Predictions};
 
 /// A group's predictions of its test examples, one set for each repeat; the folds of one seed are one set.
 pub(super) struct Tested {
@@ -18,16 +19,31 @@ pub(super) struct Tested {
     pub repeats: Vec<Vec<f32>>,
 }
 
+/// Whose predictions.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of<'a> {
+    Model,
+    Baseline(&'a str),
+}
+
 impl Tested {
     /// # Errors
     /// A sentence on what stands in the way.
-    pub fn of(group: &Group, split: &str) -> Result<Self, String> {
+    pub fn of(group: &Group, of: Of<'_>, split: &str) -> Result<Self, String> {
+        let read = group.runs.iter().map(|run| {
+            let baseline = match of {
+                Of::Model => return run.predictions.clone(),
+                Of::Baseline(name) => baseline_predictions(name),
+            };
+            Predictions::read(&run.summary.path.join(baseline)).map_err(|error| error.to_string())
+        });
+        let read: Vec<Result<Predictions, String>> = read.collect();
+
         let mut kind: Option<&Outcome> = None;
         let mut sets: Vec<(u64, BTreeMap<&str, &PredictionRow>)> = Vec::new();
-        for run in &group.runs {
+        for (run, predictions) in group.runs.iter().zip(&read) {
             let id = &run.summary.id;
-            let predictions = run
-                .predictions
+            let predictions = predictions
                 .as_ref()
                 .map_err(|error| format!("the predictions of {id} are not known: {error}"))?;
             match kind {
@@ -102,11 +118,7 @@ impl Tested {
 
     /// Row after row.
     pub fn flat_truth(&self) -> FlatTruth {
-        let values = self.truth.iter().flatten();
-        match self.kind {
-            Outcome::Regression { .. } => FlatTruth::Values(values.copied().collect()),
-            Outcome::Classification { .. } => FlatTruth::Classes(values.map(|&class| class as u32).collect()),
-        }
+        flat_truth(&self.kind, self.truth.iter().flatten().copied())
     }
 }
 
@@ -122,7 +134,16 @@ pub fn problem_of(kind: &Outcome) -> Problem {
     }
 }
 
-pub(super) enum FlatTruth {
+/// The truths of examples, one after the other.
+pub fn flat_truth(kind: &Outcome, values: impl Iterator<Item = f32>) -> FlatTruth {
+    match kind {
+        Outcome::Regression { .. } => FlatTruth::Values(values.collect()),
+        Outcome::Classification { .. } => FlatTruth::Classes(values.map(|class| class as u32).collect()),
+    }
+}
+
+/// Truths that own their memory.
+pub enum FlatTruth {
     Values(Vec<f32>),
     Classes(Vec<u32>),
 }

@@ -1,15 +1,17 @@
-//! The page that tells a run in one file.
+//! Pages that stand alone in one file: of a run, of a run with repeats, of several runs.
 //!
-//! It stands alone: no request leaves it (a content security policy forbids them), reading it takes no JavaScript (a few
-//! lines show values under the pointer), and every text of a run is escaped, since ids and names come from anyone's CSV.
+//! No request leaves a page (a content security policy forbids them), reading it takes no JavaScript (a few lines show values under
+//! the pointer), and every text of a run is escaped, since ids and names come from anyone's CSV.
 
+mod compared;
+mod members;
 mod section;
 mod settings;
 mod worst;
 
 use std::fmt::{Display, Write};
 
-use super::{Figure, RunReport, headline};
+use super::{Figure, RunReport, SeveralReport, headline};
 use crate::track::Status;
 
 const STYLE: &str = include_str!("style.css");
@@ -17,33 +19,48 @@ const SCRIPT: &str = include_str!("script.js");
 
 /// The page of a run, with `figures` (those of [`super::plots`]) drawn into it.
 pub fn html(report: &RunReport, figures: &[Figure]) -> String {
-    let mut page = String::with_capacity(64 * 1024);
-    let title = format!("{}, {}", report.experiment, report.id);
-    push(
-        &mut page,
-        format_args!("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"),
+    let mut body = String::with_capacity(64 * 1024);
+    header(&mut body, report);
+    section::results(&mut body, report);
+    section::figures(&mut body, figures);
+    members::section(&mut body, "Runs", &report.members);
+    worst::section(&mut body, report);
+    section::remarks(&mut body, "About the data and the run", &report.remarks);
+    settings::commands(&mut body, &report.commands);
+    settings::settings(&mut body, "experiment.toml, resolved", &report.settings_toml);
+    settings::provenance(&mut body, &report.provenance);
+    document(&format!("{}, {}", report.experiment, report.id), &body)
+}
+
+/// The page of several runs, with `figures` (those of [`super::plots_of_several`]) drawn into it.
+pub fn html_of_several(report: &SeveralReport, figures: &[Figure]) -> String {
+    let mut body = String::with_capacity(64 * 1024);
+    compared::header(&mut body, report);
+    compared::tables(&mut body, report);
+    section::figures(&mut body, figures);
+    members::section(&mut body, "Runs", &report.members);
+    section::remarks(&mut body, "To be taken with care", &report.compared.warnings);
+    settings::commands(&mut body, &report.commands);
+    settings::settings(
+        &mut body,
+        "of the first run; what differs stands above",
+        &report.settings_toml,
     );
-    push(
-        &mut page,
-        format_args!(
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
-             <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
-            Escaped(&title)
-        ),
-    );
-    header(&mut page, report);
-    section::results(&mut page, report);
-    section::figures(&mut page, figures);
-    worst::section(&mut page, report);
-    section::remarks(&mut page, report);
-    settings::sections(&mut page, report);
-    push(
-        &mut page,
-        format_args!("</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"),
-    );
-    page
+    document(&report.title, &body)
+}
+
+/// A whole document around `body`, which is HTML.
+fn document(title: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+         img-src data:; media-src data:\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
+         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n\
+         <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+        Escaped(title)
+    )
 }
 
 fn header(page: &mut String, report: &RunReport) {

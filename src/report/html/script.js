@@ -1,7 +1,7 @@
 "use strict";
-// Shows the values of the curves at the epoch under the pointer.
+// Shows the values of the curves at the epoch under the pointer, and what the mark under it stands for.
 for (const figure of document.querySelectorAll("figure[data-hover]")) {
-  const panels = JSON.parse(figure.dataset.hover);
+  const { panels, spots } = JSON.parse(figure.dataset.hover);
   const inner = figure.querySelector(".inner");
   const svg = inner.querySelector("svg");
   const make = (name) => {
@@ -14,6 +14,13 @@ for (const figure of document.querySelectorAll("figure[data-hover]")) {
   const rule = make("rule");
   const tip = make("tip");
   const hide = () => { rule.hidden = tip.hidden = true; };
+  const put = (left, top, box) => {
+    tip.style.left = "0px";
+    const room = box.width - tip.offsetWidth;
+    const beside = left + 8 <= room ? left + 8 : left - tip.offsetWidth - 8;
+    tip.style.left = Math.max(0, Math.min(beside, room)) + "px";
+    tip.style.top = top + 6 + "px";
+  };
   const text = (value) => {
     if (value === null) return "not finite";
     return Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(3) : value.toPrecision(4);
@@ -24,6 +31,16 @@ for (const figure of document.querySelectorAll("figure[data-hover]")) {
     const scale = box.width / svg.viewBox.baseVal.width;
     const x = (event.clientX - box.left) / scale;
     const y = (event.clientY - box.top) / scale;
+    const near = spots.reduce((best, spot) => {
+      const distance = Math.hypot(x - spot[0], y - spot[1]) / spot[2];
+      return distance <= 1.45 && (!best || distance < best.distance) ? { spot, distance } : best;
+    }, null);
+    if (near) {
+      tip.textContent = near.spot[3];
+      tip.hidden = false;
+      rule.hidden = true;
+      return put(near.spot[0] * scale, near.spot[1] * scale, box);
+    }
     const panel = panels.find(({ rect: [left, top, right, bottom] }) => x >= left && x <= right && y >= top && y <= bottom);
     if (!panel) return hide();
     const [left, top, right, bottom] = panel.rect;
@@ -36,7 +53,7 @@ for (const figure of document.querySelectorAll("figure[data-hover]")) {
       }
     }
     if (epoch === null) return hide();
-    const lines = ["epoch " + epoch];
+    const lines = ["epoch " + Number(epoch.toFixed(2))];
     for (const { name, points } of panel.curves) {
       const point = points.find(([at]) => at === epoch);
       if (point) lines.push(name + "  " + text(point[1]));
@@ -47,8 +64,6 @@ for (const figure of document.querySelectorAll("figure[data-hover]")) {
     rule.style.left = place * scale + "px";
     rule.style.top = top * scale + "px";
     rule.style.height = (bottom - top) * scale + "px";
-    const turned = place * scale + tip.offsetWidth + 12 > box.width;
-    tip.style.left = place * scale + (turned ? -tip.offsetWidth - 8 : 8) + "px";
-    tip.style.top = top * scale + 6 + "px";
+    put(place * scale, top * scale, box);
   });
 }

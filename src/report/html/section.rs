@@ -1,7 +1,8 @@
 //! Facts, results, figures and remarks.
 
-use super::super::table::{Comparison, Rank, Row, shown};
-use super::super::{Figure, Hover, RunReport};
+use super::super::metric::split_word;
+use super::super::table::{Comparison, OUT_OF_FOLD, Rank, Row, interval, shown};
+use super::super::{Figure, RunReport, Values};
 use super::{Escaped, push};
 
 /// What a reader wants to know at once, as pairs.
@@ -9,6 +10,7 @@ pub(super) fn facts(page: &mut String, report: &RunReport) {
     let mut facts: Vec<(&str, String)> = vec![
         ("started", report.started_at.clone()),
         ("duration", duration(report.seconds)),
+        ("repeats", report.repeats.clone()),
         ("seed", report.seed.to_string()),
         ("device", report.device.clone()),
     ];
@@ -25,11 +27,11 @@ pub(super) fn facts(page: &mut String, report: &RunReport) {
     }
     if let Some(predictions) = &report.predictions {
         let count = |split: &str| predictions.rows.iter().filter(|row| row.split == split).count();
-        let counts: Vec<String> = ["train", "val", "test"]
+        let counts: Vec<String> = ["train", "val", "test", OUT_OF_FOLD]
             .into_iter()
             .map(|split| (split, count(split)))
             .filter(|(_, count)| *count > 0)
-            .map(|(split, count)| format!("{count} {split}"))
+            .map(|(split, count)| format!("{count} {}", split_word(split)))
             .collect();
         if !counts.is_empty() {
             facts.push(("predictions", counts.join(", ")));
@@ -62,16 +64,41 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// The comparison with the baselines, and the same as Markdown and LaTeX to copy.
+/// The comparison with the baselines, and the same as Markdown and LaTeX to copy. Of repeats also their mean, where it is not what is
+/// compared.
 pub(super) fn results(page: &mut String, report: &RunReport) {
     let table = Comparison::of_reported_split(&report.results, &report.baselines);
+    let table = table.with_intervals(&report.baseline_intervals);
+    let repeats = &report.repeats;
+    if table.split == OUT_OF_FOLD {
+        comparison(
+            page,
+            report,
+            &table,
+            "Results of all test folds together",
+            "95% confidence intervals, by the bootstrap over groups of examples",
+        );
+        let means = Comparison::of(&report.results, &report.baselines, "test").of_the_whole();
+        let title = format!("Results, mean over {repeats}");
+        comparison(page, report, &means, &title, OVER_RUNS);
+    } else if report.members.is_empty() {
+        let title = format!("Results on the {} split", table.split);
+        let intervals = "95% confidence intervals, by the bootstrap over groups of examples";
+        comparison(page, report, &table, &title, intervals);
+    } else {
+        let title = format!("Results on the {} split, mean over {repeats}", table.split);
+        comparison(page, report, &table, &title, OVER_RUNS);
+    }
+}
+
+const OVER_RUNS: &str =
+    "95% confidence interval of the mean over the runs, after Student. ±: standard deviation over the runs (n − 1)";
+
+fn comparison(page: &mut String, report: &RunReport, table: &Comparison, title: &str, intervals: &str) {
     if table.rows.is_empty() {
         return;
     }
-    push(
-        page,
-        format_args!("<section>\n<h2>Results on the {} split</h2>\n", Escaped(&table.split)),
-    );
+    push(page, format_args!("<section>\n<h2>{}</h2>\n", Escaped(title)));
     page.push_str("<div class=\"scroll\"><table class=\"results\">\n<thead><tr><th scope=\"col\">metric</th>");
     if table.has_targets() {
         page.push_str("<th scope=\"col\">target</th>");
@@ -88,45 +115,44 @@ pub(super) fn results(page: &mut String, report: &RunReport) {
     for row in &table.rows {
         let first = before != Some(row.metric.as_str());
         before = Some(&row.metric);
-        result_row(page, &table, row, first);
+        result_row(page, table, row, first);
     }
     page.push_str("</tbody></table></div>\n<p class=\"legend\">Bold: the best of a row");
     if table.rows.iter().any(|row| row.ranks().contains(&Rank::Second)) {
         page.push_str("; underlined: the second");
     }
-    if table.rows.iter().any(|row| row.interval().is_some()) {
-        page.push_str(". Brackets: 95% confidence interval of the model");
+    if table
+        .rows
+        .iter()
+        .any(|row| row.cis().into_iter().any(|ci| interval(ci).is_some()))
+    {
+        push(page, format_args!(". Brackets: {intervals}"));
     }
     page.push_str(".</p>\n");
-    let caption = format!("Results of {} on the {} split.", report.experiment, table.split);
-    let label = format!("tab:{}", report.experiment);
-    for (name, text) in [
-        ("LaTeX", table.latex(&caption, &label)),
-        ("Markdown", table.markdown()),
-        ("CSV", table.csv()),
-    ] {
+    let caption = format!("{title}, {}.", report.experiment);
+    let label = format!("tab:{}-{}", report.experiment, table.split);
+    copies(page, &table.latex(&caption, &label), &table.markdown(), &table.csv());
+    page.push_str("</section>\n");
+}
+
+/// A table to be copied.
+pub(super) fn copies(page: &mut String, latex: &str, markdown: &str, csv: &str) {
+    for (name, text) in [("LaTeX", latex), ("Markdown", markdown), ("CSV", csv)] {
         push(
             page,
             format_args!(
                 "<details class=\"copy\"><summary>{name}</summary><pre>{}</pre></details>\n",
-                Escaped(&text)
+                Escaped(text)
             ),
         );
     }
-    page.push_str("</section>\n");
 }
 
 fn result_row(page: &mut String, table: &Comparison, row: &Row, first: bool) {
+    let is_group = first && table.has_targets();
     push(
         page,
-        format_args!(
-            "<tr{}>",
-            if first && table.has_targets() {
-                " class=\"first\""
-            } else {
-                ""
-            }
-        ),
+        format_args!("<tr{}>", if is_group { " class=\"first\"" } else { "" }),
     );
     // The name is repeated for screen readers and hidden from sight, where the rule above the group shows it.
     let hidden = if first || !table.has_targets() {
@@ -144,17 +170,15 @@ fn result_row(page: &mut String, table: &Comparison, row: &Row, first: bool) {
     if table.has_targets() {
         push(page, format_args!("<td>{}</td>", Escaped(&row.target)));
     }
-    for (index, (value, rank)) in row.values().into_iter().zip(row.ranks()).enumerate() {
-        let text = shown(value);
+    let cells = row.values().into_iter().zip(row.ranks()).zip(row.cis());
+    for (index, ((value, rank), ci)) in cells.enumerate() {
+        let text = if index == 0 { row.shown_model() } else { shown(value) };
         let text = match rank {
             Rank::Best => format!("<b>{text}</b>"),
             Rank::Second => format!("<u>{text}</u>"),
             Rank::Other => text,
         };
-        let interval = match row.interval() {
-            Some(interval) if index == 0 => format!(" <span class=\"interval\">{interval}</span>"),
-            _ => String::new(),
-        };
+        let interval = interval(ci).map_or_else(String::new, |text| format!(" <span class=\"interval\">{text}</span>"));
         push(page, format_args!("<td class=\"number\">{text}{interval}</td>"));
     }
     page.push_str("</tr>\n");
@@ -168,10 +192,10 @@ pub(super) fn figures(page: &mut String, figures: &[Figure]) {
     page.push_str("<section>\n<h2>Figures</h2>\n<div class=\"figures\">\n");
     for figure in figures {
         let class = if figure.width > 560 { "wide" } else { "narrow" };
-        let hover = if figure.hover.is_empty() {
+        let hover = if figure.values == Values::default() {
             String::new()
         } else {
-            format!(" data-hover=\"{}\"", Escaped(&hover_data(&figure.hover)))
+            format!(" data-hover=\"{}\"", Escaped(&hover_data(&figure.values)))
         };
         let label = format!("<svg role=\"img\" aria-label=\"{}\" ", Escaped(&figure.title));
         push(
@@ -189,29 +213,38 @@ pub(super) fn figures(page: &mut String, figures: &[Figure]) {
     page.push_str("</div>\n</section>\n");
 }
 
-/// The curves as JSON; what is not finite becomes null.
-fn hover_data(panels: &[Hover]) -> String {
-    let panels: Vec<serde_json::Value> = panels
-        .iter()
-        .map(|panel| {
-            let curves: Vec<serde_json::Value> = panel
-                .curves
-                .iter()
-                .map(|(name, points)| serde_json::json!({ "name": name, "points": points }))
-                .collect();
-            serde_json::json!({ "rect": panel.rect, "epochs": panel.epochs, "curves": curves })
-        })
-        .collect();
-    serde_json::Value::Array(panels).to_string()
+/// Curves and marks as JSON; what is not finite becomes null.
+fn hover_data(values: &Values) -> String {
+    // More digits than can be seen would only make the file large.
+    let pixel = |length: f64| (length * 10.0).round() / 10.0;
+    let figures = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
+        let short = |value: f64| format!("{value:.6e}").parse().unwrap_or(value);
+        points.iter().map(|&(at, value)| (short(at), short(value))).collect()
+    };
+    let panels = values.curves.iter().map(|panel| {
+        let curves = panel.curves.iter();
+        let curves: Vec<_> = curves
+            .map(|(name, points)| serde_json::json!({ "name": name, "points": figures(points) }))
+            .collect();
+        serde_json::json!({ "rect": panel.rect, "epochs": panel.epochs, "curves": curves })
+    });
+    let spots = values.spots.iter().map(|spot| {
+        let text: String = spot.text.chars().take(LONGEST_HOVER).collect();
+        serde_json::json!([pixel(spot.at.0), pixel(spot.at.1), pixel(spot.reach), text])
+    });
+    serde_json::json!({ "panels": panels.collect::<Vec<_>>(), "spots": spots.collect::<Vec<_>>() }).to_string()
 }
 
-/// What a reader must know about the data.
-pub(super) fn remarks(page: &mut String, report: &RunReport) {
-    if report.remarks.is_empty() {
+/// Characters that the pointer shows of one mark.
+const LONGEST_HOVER: usize = 200;
+
+/// What a reader must know.
+pub(super) fn remarks(page: &mut String, title: &str, remarks: &[String]) {
+    if remarks.is_empty() {
         return;
     }
-    page.push_str("<section>\n<h2>About the data</h2>\n<ul>\n");
-    for remark in &report.remarks {
+    push(page, format_args!("<section>\n<h2>{}</h2>\n<ul>\n", Escaped(title)));
+    for remark in remarks {
         push(page, format_args!("<li>{}</li>\n", Escaped(remark)));
     }
     page.push_str("</ul>\n</section>\n");
@@ -219,6 +252,7 @@ pub(super) fn remarks(page: &mut String, report: &RunReport) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Curves;
     use super::*;
 
     #[test]
@@ -232,11 +266,12 @@ mod tests {
 
     #[test]
     fn values_that_are_not_finite_become_null() {
-        let panel = Hover {
+        let panel = Curves {
             rect: [0.0; 4],
             epochs: [1.0, 2.0],
-            curves: vec![("training".to_owned(), vec![(1, 0.5), (2, f64::NAN)])],
+            curves: vec![("training".to_owned(), vec![(1.0, 0.5), (2.5, f64::NAN)])],
         };
-        assert!(hover_data(&[panel]).contains("[[1,0.5],[2,null]]"));
+        let values = Values::from(vec![panel]);
+        assert!(hover_data(&values).contains("[[1.0,0.5],[2.5,null]]"));
     }
 }

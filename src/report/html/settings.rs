@@ -1,29 +1,43 @@
-//! What it takes to do it again: command, settings, provenance.
+//! What it takes to do it again: commands, settings, provenance.
 
-use super::super::RunReport;
+use super::super::Again;
 use super::{Escaped, push};
 
-pub(super) fn sections(page: &mut String, report: &RunReport) {
-    if !report.reproduce.is_empty() {
+pub(super) fn commands(page: &mut String, commands: &[Again]) {
+    if commands.is_empty() {
+        return;
+    }
+    page.push_str("<section>\n<h2>Do it again</h2>\n<dl class=\"commands\">\n");
+    for again in commands {
         push(
             page,
             format_args!(
-                "<section>\n<h2>Do it again</h2>\n<pre class=\"command\">{}</pre>\n</section>\n",
-                Escaped(&report.reproduce)
+                "<dt>{}</dt><dd><pre class=\"command\">{}</pre></dd>\n",
+                Escaped(&again.what),
+                Escaped(&again.command)
             ),
         );
     }
-    if !report.settings_toml.is_empty() {
-        push(
-            page,
-            format_args!(
-                "<section>\n<h2>Settings</h2>\n<details open><summary>experiment.toml, resolved</summary><pre>{}</pre></details>\n</section>\n",
-                Escaped(&report.settings_toml)
-            ),
-        );
+    page.push_str("</dl>\n</section>\n");
+}
+
+pub(super) fn settings(page: &mut String, what: &str, settings: &str) {
+    if settings.is_empty() {
+        return;
     }
+    push(
+        page,
+        format_args!(
+            "<section>\n<h2>Settings</h2>\n<details open><summary>{}</summary><pre>{}</pre></details>\n</section>\n",
+            Escaped(what),
+            Escaped(settings)
+        ),
+    );
+}
+
+pub(super) fn provenance(page: &mut String, provenance: &serde_json::Value) {
     let mut rows = Vec::new();
-    flatten(&report.provenance, "", 0, &mut rows);
+    flatten(provenance, "", 0, &mut rows);
     if rows.is_empty() {
         return;
     }

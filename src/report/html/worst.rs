@@ -1,237 +1,72 @@
-//! The examples on which the model errs most: where to listen first.
+//! The worst examples, to be heard where their sound is there.
 
-use super::super::RunReport;
-use super::super::confusion::{predicted_class, true_class};
-use super::super::metric::{number, split_word, with_minus};
+use super::super::metric::split_word;
+use super::super::{Medium, RunReport, worst};
 use super::{Escaped, push};
-use crate::track::{Outcome, PredictionRow, Predictions};
-
-/// Rows shown.
-const MOST: usize = 10;
-/// Targets that get a column of their own.
-const MOST_TARGETS: usize = 6;
-
-/// A table: its heading, what the order means, column names and cells.
-#[derive(Debug, PartialEq)]
-struct Worst {
-    order: String,
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
-}
 
 pub(super) fn section(page: &mut String, report: &RunReport) {
-    let Some(predictions) = &report.predictions else {
+    let Some(worst) = report.predictions.as_ref().and_then(worst) else {
         return;
     };
-    let Some((split, rows)) = ["test", "val", "train"].into_iter().find_map(|split| {
-        let rows: Vec<&PredictionRow> = predictions.rows.iter().filter(|row| row.split == split).collect();
-        (!rows.is_empty()).then_some((split, rows))
-    }) else {
-        return;
-    };
-    let worst = worst(predictions, &rows);
-    if worst.rows.is_empty() {
-        return;
-    }
     push(
         page,
         format_args!(
             "<section>\n<h2>Worst examples of the {} split</h2>\n<p class=\"legend\">{}</p>\n<div class=\"scroll\"><table class=\"worst\">\n<thead><tr>",
-            split_word(split),
+            split_word(worst.split),
             Escaped(&worst.order)
         ),
     );
-    for name in &worst.header {
+    let with_media = worst.rows.iter().any(|(id, _)| report.media.contains_key(id));
+    let is_picture = |medium: &Medium| {
+        medium
+            .embedded
+            .as_ref()
+            .is_some_and(|(kind, _)| kind.starts_with("image/"))
+    };
+    let media = with_media.then_some(match report.media.values().any(is_picture) {
+        true => "look",
+        false => "listen",
+    });
+    for name in worst.header.iter().map(String::as_str).chain(media) {
         push(page, format_args!("<th scope=\"col\">{}</th>", Escaped(name)));
     }
     page.push_str("</tr></thead>\n<tbody>\n");
-    for row in &worst.rows {
+    for (id, cells) in &worst.rows {
         page.push_str("<tr>");
-        for cell in row {
+        for cell in cells {
             push(page, format_args!("<td>{}</td>", Escaped(cell)));
+        }
+        if with_media {
+            page.push_str("<td class=\"media\">");
+            if let Some(medium) = report.media.get(id) {
+                draw(page, medium, id);
+            }
+            page.push_str("</td>");
         }
         page.push_str("</tr>\n");
     }
     page.push_str("</tbody></table></div>\n</section>\n");
 }
 
-fn worst(predictions: &Predictions, rows: &[&PredictionRow]) -> Worst {
-    match &predictions.kind {
-        Outcome::Regression { targets } => furthest(targets, rows),
-        Outcome::Classification { classes } => most_certain_mistakes(classes, rows),
-    }
-}
-
-/// By the mean over the targets of the absolute error in standard deviations of the true values.
-fn furthest(targets: &[String], rows: &[&PredictionRow]) -> Worst {
-    let spreads: Vec<f64> = (0..targets.len()).map(|target| spread(rows, target)).collect();
-    let error = |row: &PredictionRow| -> f64 {
-        let pairs = row.truth.iter().zip(&row.predicted).zip(&spreads);
-        let sum: f64 = pairs
-            .map(|((truth, predicted), spread)| f64::from((predicted - truth).abs()) / spread)
-            .sum();
-        // What is not a number is as wrong as can be.
-        if sum.is_nan() {
-            f64::INFINITY
-        } else {
-            sum / targets.len().max(1) as f64
-        }
-    };
-    let mut order: Vec<(f64, &PredictionRow)> = rows.iter().map(|row| (error(row), *row)).collect();
-    order.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));
-    let shown = targets.len().min(MOST_TARGETS);
-    let mut header: Vec<String> = vec!["example".to_owned(), "group".to_owned(), "error (SD)".to_owned()];
-    header.extend(
-        targets
-            .iter()
-            .take(shown)
-            .map(|target| format!("{target}: true → predicted")),
-    );
-    let cell = |row: &PredictionRow, target: usize| match (row.truth.get(target), row.predicted.get(target)) {
-        (Some(&truth), Some(&predicted)) => {
-            let spread = spreads.get(target).copied().unwrap_or(1.0);
-            format!("{} → {}", to_scale(truth, spread), to_scale(predicted, spread))
-        }
-        _ => "–".to_owned(),
-    };
-    Worst {
-        order: format!(
-            "The {} largest errors: absolute error in standard deviations of the true values{}.",
-            order.len().min(MOST),
-            if targets.len() > 1 {
-                ", averaged over the targets"
-            } else {
-                ""
-            }
-        ),
-        header,
-        rows: order
-            .iter()
-            .take(MOST)
-            .map(|(error, row)| {
-                let error = if error.is_finite() {
-                    format!("{error:.2}")
-                } else {
-                    "not finite".to_owned()
-                };
-                let mut cells = vec![row.id.clone(), row.group.clone(), error];
-                cells.extend((0..shown).map(|target| cell(row, target)));
-                cells
-            })
-            .collect(),
-    }
-}
-
-/// The standard deviation of the true values; 1 where there is none to speak of.
-fn spread(rows: &[&PredictionRow], target: usize) -> f64 {
-    let values: Vec<f64> = rows
-        .iter()
-        .filter_map(|row| row.truth.get(target).copied().map(f64::from))
-        .filter(|value| value.is_finite())
-        .collect();
-    let count = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
-    if deviation > 1e-12 { deviation } else { 1.0 }
-}
-
-/// By the probability of the wrong class that was chosen.
-fn most_certain_mistakes(classes: &[String], rows: &[&PredictionRow]) -> Worst {
-    let mut mistakes: Vec<(f32, &PredictionRow, usize, usize)> = rows
-        .iter()
-        .filter_map(|row| {
-            let (truth, predicted) = (true_class(row, classes.len())?, predicted_class(row)?);
-            let probability = *row.predicted.get(predicted)?;
-            (truth != predicted).then_some((probability, *row, truth, predicted))
-        })
-        .collect();
-    mistakes.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));
-    let name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| format!("class {class}"));
-    Worst {
-        order: format!(
-            "The most certain of {} mistakes: those with the highest probability of a wrong class.",
-            mistakes.len()
-        ),
-        header: ["example", "group", "true", "predicted", "p(predicted)", "p(true)"]
-            .map(str::to_owned)
-            .to_vec(),
-        rows: mistakes
-            .iter()
-            .take(MOST)
-            .map(|(probability, row, truth, predicted)| {
-                let of_truth = row.predicted.get(*truth).copied().unwrap_or(f32::NAN);
-                vec![
-                    row.id.clone(),
-                    row.group.clone(),
-                    name(*truth),
-                    name(*predicted),
-                    value(*probability),
-                    value(of_truth),
-                ]
-            })
-            .collect(),
-    }
-}
-
-/// With as many decimals as a hundredth of the spread needs.
-fn to_scale(value: f32, spread: f64) -> String {
-    let decimals = (2.0 - spread.log10()).ceil().clamp(0.0, 8.0) as usize;
-    if value.is_finite() && value.abs() < 1e7 {
-        with_minus(&format!("{value:.decimals$}"))
-    } else {
-        self::value(value)
-    }
-}
-
-fn value(value: f32) -> String {
-    if value.is_finite() {
-        number(f64::from(value))
-    } else {
-        "not finite".to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(id: &str, truth: &[f32], predicted: &[f32]) -> PredictionRow {
-        PredictionRow {
-            split: "test".to_owned(),
-            id: id.to_owned(),
-            group: String::new(),
-            truth: truth.to_vec(),
-            predicted: predicted.to_vec(),
+fn draw(page: &mut String, medium: &Medium, id: &str) {
+    use base64::Engine as _;
+    if let Some((kind, bytes)) = &medium.embedded {
+        let data = base64::engine::general_purpose::STANDARD.encode(bytes);
+        let (kind, id) = (Escaped(kind), Escaped(id));
+        match kind.0.starts_with("image/") {
+            true => push(
+                page,
+                format_args!("<img alt=\"{id}\" src=\"data:{kind};base64,{data}\">"),
+            ),
+            false => push(
+                page,
+                format_args!(
+                    "<audio controls preload=\"metadata\" aria-label=\"{id}\" src=\"data:{kind};base64,{data}\"></audio>"
+                ),
+            ),
         }
     }
-
-    #[test]
-    fn errors_are_weighed_by_the_spread_of_each_target() {
-        // The second target is a hundred times as wide: its error of 10 counts less than the first one's of 1.
-        let rows = [
-            row("a", &[1.0, 100.0], &[2.0, 100.0]),
-            row("b", &[-1.0, -100.0], &[-1.0, -110.0]),
-            row("c", &[0.0, 0.0], &[f32::NAN, 0.0]),
-        ];
-        let rows: Vec<&PredictionRow> = rows.iter().collect();
-        let worst = furthest(&["v".to_owned(), "w".to_owned()], &rows);
-        let ids: Vec<&str> = worst.rows.iter().map(|row| row[0].as_str()).collect();
-        assert_eq!(ids, ["c", "a", "b"]);
-        assert_eq!(worst.rows[0][2], "not finite");
-        assert_eq!(worst.rows[1][3], "1.000 → 2.000");
-    }
-
-    #[test]
-    fn right_answers_are_no_mistakes() {
-        let rows = [
-            row("right", &[0.0], &[0.9, 0.1]),
-            row("unsure", &[0.0], &[0.4, 0.6]),
-            row("sure", &[1.0], &[0.95, 0.05]),
-        ];
-        let rows: Vec<&PredictionRow> = rows.iter().collect();
-        let worst = most_certain_mistakes(&["x".to_owned(), "y".to_owned()], &rows);
-        let ids: Vec<&str> = worst.rows.iter().map(|row| row[0].as_str()).collect();
-        assert_eq!(ids, ["sure", "unsure"]);
-        assert_eq!(worst.rows[0][2..], ["y", "x", "0.950", "0.050"]);
+    if let Some(link) = &medium.link {
+        push(page, format_args!(" <a href=\"{}\">file</a>", Escaped(link)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Comparison, Rank, Row};
+use super::{Comparison, Rank, Row, shown};
 use crate::report::metric;
 
 impl Comparison {
@@ -19,7 +19,11 @@ impl Comparison {
             .chars()
             .filter(|character| character.is_ascii_alphanumeric() || "-_:.".contains(*character))
             .collect();
+        let cells: Vec<Vec<String>> = (std::iter::once(self.header()))
+            .chain(self.rows.iter().map(|row| self.plain_cells(row)))
+            .collect();
         let mut text = String::from("% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n");
+        text.push_str(&size(&cells));
         let mut line = |line: &str| {
             // Writing to a String does not fail.
             let _ = writeln!(text, "  {line}");
@@ -45,6 +49,15 @@ impl Comparison {
         text
     }
 
+    /// As many letters as a row takes.
+    fn plain_cells(&self, row: &Row) -> Vec<String> {
+        let mut cells = vec![row.metric_label().to_owned()];
+        cells.extend(self.has_targets().then(|| row.target.clone()));
+        cells.push(row.shown_model() + &row.interval().unwrap_or_default());
+        cells.extend(row.baselines.iter().map(|&value| shown(value)));
+        cells
+    }
+
     fn cells(&self, row: &Row, first: bool) -> Vec<String> {
         let mut cells = vec![if first || !self.has_targets() {
             escape(row.metric_label())
@@ -56,6 +69,9 @@ impl Comparison {
         }
         for (index, (value, rank)) in row.values().into_iter().zip(row.ranks()).enumerate() {
             let mut text = value.map_or_else(|| "--".to_owned(), number);
+            if let (0, Some(deviation)) = (index, row.deviation.filter(|deviation| deviation.is_finite())) {
+                text = format!("{text} $\\pm$ {}", number(deviation));
+            }
             match rank {
                 Rank::Best => text = format!("\\textbf{{{text}}}"),
                 Rank::Second => text = format!("\\underline{{{text}}}"),
@@ -71,6 +87,33 @@ impl Comparison {
         }
         cells
     }
+}
+
+/// A line that makes type and columns so small that a table with these cells fits the page of an article: 345 points wide, 550 high.
+/// Empty where it fits as it is.
+pub(in crate::report) fn size(rows: &[Vec<String>]) -> String {
+    /// A letter's width and the air between two columns in points; the height of a line.
+    const NORMAL: (f64, f64, f64) = (4.9, 12.0, 12.0);
+    const SMALLER: [(&str, f64, f64, f64); 3] = [
+        ("\\small\\setlength{\\tabcolsep}{4pt}", 4.5, 8.0, 11.0),
+        ("\\footnotesize\\setlength{\\tabcolsep}{3pt}", 4.1, 6.0, 9.5),
+        ("\\scriptsize\\setlength{\\tabcolsep}{2pt}", 3.6, 4.0, 8.0),
+    ];
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let letters: usize = (0..columns).map(widest).sum();
+    let fits = |letter: f64, air: f64, line: f64| {
+        letters as f64 * letter + columns as f64 * air <= 345.0 && rows.len() as f64 * line <= 550.0
+    };
+    if fits(NORMAL.0, NORMAL.1, NORMAL.2) {
+        return String::new();
+    }
+    let smaller = SMALLER.iter().find(|(_, letter, air, line)| fits(*letter, *air, *line));
+    let (command, ..) = smaller.unwrap_or(&SMALLER[2]);
+    format!("  {command}\n")
 }
 
 /// With a real minus sign: `$-$0.100`; powers of ten as such.
@@ -98,6 +141,10 @@ pub(in crate::report) fn escape(text: &str) -> String {
             '<' => escaped.push_str("\\textless{}"),
             '>' => escaped.push_str("\\textgreater{}"),
             '²' => escaped.push_str("$^2$"),
+            '±' => escaped.push_str("$\\pm$"),
+            '−' => escaped.push_str("$-$"),
+            '–' => escaped.push_str("--"),
+            '…' => escaped.push_str("\\ldots{}"),
             '[' => escaped.push_str("{[}"),
             ']' => escaped.push_str("{]}"),
             character if character.is_control() => escaped.push(' '),

@@ -7,7 +7,13 @@ pub(super) mod plain;
 
 use super::metric::{self, Better};
 use crate::evaluate::is_of_the_whole;
+use crate::report::BaselineInterval;
 use crate::track::{BaselineRow, ResultRow};
+
+/// The name of the split that all test folds make together.
+pub const OUT_OF_FOLD: &str = "out-of-fold";
+/// Goes behind the name of a split, for the standard deviations over repeats.
+pub const DEVIATION: &str = "/deviation";
 
 /// Metric by target; one column for the model and one for each baseline.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,10 +34,14 @@ pub struct Row {
     pub target: String,
     /// `None`: not recorded.
     pub model: Option<f64>,
+    /// The standard deviation over the repeats whose mean `model` is.
+    pub deviation: Option<f64>,
     /// Ends of the model's 95% confidence interval.
     pub ci: Option<(f64, f64)>,
     /// As many as [`Comparison::baselines`].
     pub baselines: Vec<Option<f64>>,
+    /// The 95% confidence intervals of the same.
+    pub baseline_cis: Vec<Option<(f64, f64)>>,
 }
 
 /// A value's place in its row.
@@ -46,6 +56,8 @@ impl Comparison {
     /// The rows of `split`: metrics in their usual order, whatever the order of the rows (a database has its own); targets in
     /// the order of their first appearance, the average last.
     pub fn of(results: &[ResultRow], baselines: &[BaselineRow], split: &str) -> Self {
+        let deviations = format!("{split}{DEVIATION}");
+        let deviations: Vec<&ResultRow> = results.iter().filter(|row| row.split == deviations).collect();
         let results: Vec<&ResultRow> = results.iter().filter(|row| row.split == split).collect();
         let baseline_rows: Vec<&BaselineRow> = baselines.iter().filter(|row| row.split == split).collect();
         let keys = || {
@@ -81,8 +93,12 @@ impl Comparison {
                         target.to_owned()
                     },
                     model: model.map(|row| row.value),
+                    deviation: (deviations.iter())
+                        .find(|row| row.name == name && row.target == target)
+                        .map(|row| row.value),
                     ci: model.and_then(|row| row.ci),
                     baselines: baselines.iter().map(of_baseline).collect(),
+                    baseline_cis: vec![None; baselines.len()],
                 });
             }
         }
@@ -99,6 +115,25 @@ impl Comparison {
         Self::of(results, baselines, reported_split(results))
     }
 
+    /// With those intervals that are of its split.
+    pub fn with_intervals(mut self, intervals: &[BaselineInterval]) -> Self {
+        for row in &mut self.rows {
+            let of_row = |interval: &&BaselineInterval| {
+                interval.split == self.split
+                    && interval.name == row.metric
+                    && (interval.target == row.target || (interval.target.is_empty() && row.target == "average"))
+            };
+            let mine: Vec<&BaselineInterval> = intervals.iter().filter(of_row).collect();
+            for (name, ci) in self.baselines.iter().zip(&mut row.baseline_cis) {
+                *ci = mine
+                    .iter()
+                    .find(|interval| interval.baseline == *name)
+                    .map(|interval| interval.ci);
+            }
+        }
+        self
+    }
+
     /// Is there a target column to show?
     pub fn has_targets(&self) -> bool {
         self.rows.iter().any(|row| !row.target.is_empty())
@@ -111,10 +146,11 @@ impl Comparison {
     }
 }
 
-/// "test" where there are results on it, else "val", else whatever comes first.
+/// All test folds together, else "test" where there are results on it, else "val", else whatever comes first.
 pub(crate) fn reported_split(results: &[ResultRow]) -> &str {
     let has = |split: &str| results.iter().any(|row| row.split == split);
     match results.first() {
+        _ if has(OUT_OF_FOLD) => OUT_OF_FOLD,
         _ if has("test") => "test",
         _ if has("val") => "val",
         Some(first) => &first.split,
@@ -167,9 +203,28 @@ impl Row {
 
     /// "[0.461, 0.553]", where there is an interval.
     pub fn interval(&self) -> Option<String> {
-        let (low, high) = self.ci?;
-        (low.is_finite() && high.is_finite()).then(|| format!("[{}, {}]", metric::number(low), metric::number(high)))
+        interval(self.ci)
     }
+
+    /// The interval of each of [`Row::values`].
+    pub fn cis(&self) -> Vec<Option<(f64, f64)>> {
+        std::iter::once(self.ci)
+            .chain(self.baseline_cis.iter().copied())
+            .collect()
+    }
+
+    /// "0.512", or "0.512 ± 0.013" for the mean over repeats.
+    pub(super) fn shown_model(&self) -> String {
+        let deviation = self.deviation.filter(|deviation| deviation.is_finite());
+        let deviation = deviation.map(|deviation| format!(" ± {}", metric::number(deviation)));
+        shown(self.model) + &deviation.unwrap_or_default()
+    }
+}
+
+/// "[0.461, 0.553]".
+pub(super) fn interval(ci: Option<(f64, f64)>) -> Option<String> {
+    let (low, high) = ci?;
+    (low.is_finite() && high.is_finite()).then(|| format!("[{}, {}]", metric::number(low), metric::number(high)))
 }
 
 /// "0.512"; "–" where there is no value.

@@ -28,11 +28,9 @@ impl Comparison {
             }
             for (index, (value, rank)) in row.values().into_iter().zip(row.ranks()).enumerate() {
                 // Numbers stay aligned: a blank where others have a star.
-                cells.push(format!(
-                    "{}{}",
-                    shown(value),
-                    if rank == Rank::Best { '*' } else { ' ' }
-                ));
+                let star = if rank == Rank::Best { '*' } else { ' ' };
+                let text = if index == 0 { row.shown_model() } else { shown(value) };
+                cells.push(format!("{text}{star}"));
                 if index == 0 && intervals {
                     cells.push(row.interval().unwrap_or_default());
                 }
@@ -68,7 +66,7 @@ impl Comparison {
                 cells.push(escape(&row.target));
             }
             for (index, (value, rank)) in row.values().into_iter().zip(row.ranks()).enumerate() {
-                let mut text = shown(value);
+                let mut text = if index == 0 { row.shown_model() } else { shown(value) };
                 if rank == Rank::Best {
                     text = format!("**{text}**");
                 }
@@ -82,8 +80,8 @@ impl Comparison {
         lines.join("\n") + "\n"
     }
 
-    /// One row a line with every digit: split, metric, target, model, ci_low, ci_high, then one column a baseline. Values
-    /// that are missing or not finite are empty.
+    /// One row a line with every digit: split, metric, target, model, ci_low, ci_high, then one column a baseline. Where there are any,
+    /// the deviations over repeats and the ends of the baselines' intervals follow. Values that are missing or not finite are empty.
     pub fn csv(&self) -> String {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let number = |value: Option<f64>| match value {
@@ -94,10 +92,32 @@ impl Comparison {
             .map(str::to_owned)
             .to_vec();
         header.extend(self.baselines.iter().cloned());
+        let deviations = self.rows.iter().any(|row| row.deviation.is_some());
+        let intervals = self.rows.iter().any(|row| row.baseline_cis.iter().any(Option::is_some));
+        if deviations {
+            header.push("deviation".to_owned());
+        }
+        if intervals {
+            let ends = self
+                .baselines
+                .iter()
+                .flat_map(|name| [format!("{name}_ci_low"), format!("{name}_ci_high")]);
+            header.extend(ends);
+        }
         let records = self.rows.iter().map(|row| {
             let mut record = vec![self.split.clone(), row.metric.clone(), row.target.clone()];
             record.extend([row.model, row.ci.map(|ci| ci.0), row.ci.map(|ci| ci.1)].map(number));
             record.extend(row.baselines.iter().copied().map(number));
+            if deviations {
+                record.push(number(row.deviation));
+            }
+            if intervals {
+                let ends = row
+                    .baseline_cis
+                    .iter()
+                    .flat_map(|ci| [ci.map(|ci| ci.0), ci.map(|ci| ci.1)]);
+                record.extend(ends.map(number));
+            }
             record
         });
         for record in std::iter::once(header).chain(records) {
