@@ -1,7 +1,7 @@
 //! 2-D convolution (cross-correlation, as PyTorch's `Conv2d`), alone or with what usually follows it: batch norm, rectifier and max
 //! pool in one operator.
 //!
-//! Fused, a block's values cross memory fewer times: see [`forward`] and [`backward`]. A convolution alone is a block with nothing after it.
+//! Fused, a block's values cross memory fewer times: see `forward.rs` and `backward.rs`. A convolution alone is a block with nothing after it.
 
 mod backward;
 mod bands;
