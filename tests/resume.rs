@@ -101,14 +101,30 @@ fn same(got: &Left, expected: &Left, what: &str) {
     }
 }
 
+/// When runs are killed.
+#[derive(Clone, Copy)]
+enum During {
+    /// At any time between the start and the end of the process.
+    Everything,
+    /// When a random share of the validations is done.
+    Training,
+}
+
+/// Lines of metrics that a run has logged.
+fn logged(lab: &Lab, runs: &str) -> usize {
+    let log = only_run(lab, runs).and_then(|run| std::fs::read_to_string(run.join("log.jsonl")).ok());
+    log.map_or(0, |log| log.lines().filter(|line| line.contains("\"metrics\"")).count())
+}
+
 /// Kills runs at `moments` random moments, resumes them, and compares them with one that was left alone. How many of them had a
 /// checkpoint, and how many of these stood in the middle of an epoch.
-fn kill(lab: &Lab, moments: usize, mut random: u32) -> (usize, usize) {
+fn kill(lab: &Lab, during: During, moments: usize, mut random: u32) -> (usize, usize) {
     lab.succeed(&["features", "reg.toml"]);
     let started = Instant::now();
     lab.succeed(&["run", "reg.toml", "--runs", "whole", "--threads", "2"]);
     let whole_time = started.elapsed();
     let whole = left(lab, "whole");
+    let validations = logged(lab, "whole");
 
     let (mut killed, mut trained, mut within) = (0, 0, 0);
     for attempt in 0..4 * moments {
@@ -119,7 +135,15 @@ fn kill(lab: &Lab, moments: usize, mut random: u32) -> (usize, usize) {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let share = f64::from(random >> 8) / f64::from(1 << 24);
         let mut process = lab.spawn(&["run", "reg.toml", "--runs", &runs, "--threads", "2"]);
-        std::thread::sleep(whole_time.mul_f64(share));
+        match during {
+            During::Everything => std::thread::sleep(whole_time.mul_f64(share)),
+            During::Training => {
+                while process.try_wait().unwrap().is_none() && (logged(lab, &runs) as f64) < share * validations as f64
+                {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
         process.kill().unwrap();
         process.wait().unwrap();
         let Some(run) = only_run(lab, &runs) else { continue };
@@ -156,13 +180,13 @@ fn kill(lab: &Lab, moments: usize, mut random: u32) -> (usize, usize) {
 
 #[test]
 fn a_run_killed_at_any_of_ten_moments_is_the_same_when_resumed() {
-    let (trained, _) = kill(&lab(), 10, 20_261_121);
+    let (trained, _) = kill(&lab(), During::Everything, 10, 20_261_121);
     assert!(trained > 2, "only {trained} had a checkpoint");
 }
 
 #[test]
 fn so_is_one_killed_at_any_of_twelve_moments_in_the_middle_of_an_epoch() {
-    let (trained, within) = kill(&by_updates(), 12, 5);
+    let (trained, within) = kill(&by_updates(), During::Training, 12, 5);
     assert!(within > 2, "only {within} of {trained} stood in the middle of an epoch");
 }
 
