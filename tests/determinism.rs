@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::Lab;
 
@@ -19,16 +19,16 @@ struct Result {
 
 /// Runs an experiment and reads what it left.
 fn run(lab: &Lab, name: &str, options: &[&str]) -> (Result, String) {
-    let file = format!("{name}.toml");
-    let before = lab.runs(name);
-    let outcome = lab.succeed(&[&["run", &file], options].concat());
-    let run = lab.runs(name).into_iter().find(|run| !before.contains(run)).unwrap();
-    let result = Result {
+    let (folder, outcome) = lab.run_anew(name, options);
+    (result_of(lab, &folder), outcome.stderr)
+}
+
+fn result_of(lab: &Lab, run: &Path) -> Result {
+    Result {
         predictions: std::fs::read_to_string(run.join("predictions.csv")).unwrap(),
         model: std::fs::read(run.join("checkpoints/best/model.safetensors")).unwrap(),
-        figures: figures(lab, &run),
-    };
-    (result, outcome.stderr)
+        figures: figures(lab, run),
+    }
 }
 
 fn figures(lab: &Lab, run: &Path) -> Vec<String> {
@@ -102,7 +102,9 @@ fn the_resolved_settings_of_a_run_give_the_run_again() {
     let (first, _) = run(&lab, "reg", &["--set", "train.batch_size=5", "--seed", "9"]);
     let settings = lab.run("reg").join("experiment.toml");
     lab.succeed(&["run", settings.to_str().unwrap()]);
-    let again = &lab.runs("reg")[1];
+    let mut runs = lab.runs("reg");
+    runs.retain(|run| !settings.starts_with(run));
+    let again = &runs[0];
     assert_eq!(
         first.predictions,
         std::fs::read_to_string(again.join("predictions.csv")).unwrap()
@@ -136,21 +138,21 @@ fn a_rendered_corpus_is_the_same_in_another_cache() {
     assert_eq!(one, two);
 }
 
-/// Every file of the newest run's checkpoints, the predictions and the figures.
-fn everything(lab: &Lab, options: &[&str]) -> (Vec<(String, Vec<u8>)>, Result) {
-    let (result, _) = run(lab, "reg", options);
-    let newest = lab.runs("reg").pop().unwrap();
+/// The run's folder; every file of its checkpoints, the predictions and the figures.
+fn everything(lab: &Lab, options: &[&str]) -> (PathBuf, (Vec<(String, Vec<u8>)>, Result)) {
+    let (run, _) = lab.run_anew("reg", options);
     let mut files = Vec::new();
     for checkpoint in ["best", "last"] {
-        for entry in std::fs::read_dir(newest.join("checkpoints").join(checkpoint)).unwrap() {
+        for entry in std::fs::read_dir(run.join("checkpoints").join(checkpoint)).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.strip_prefix(&newest).unwrap().to_str().unwrap().to_owned();
+            let name = path.strip_prefix(&run).unwrap().to_str().unwrap().to_owned();
             files.push((name, std::fs::read(&path).unwrap()));
         }
     }
     files.sort();
     assert!(files.len() >= 8, "{}", files.len());
-    (files, result)
+    let result = result_of(lab, &run);
+    (run, (files, result))
 }
 
 #[test]
@@ -162,7 +164,7 @@ fn what_is_recorded_changes_no_byte_of_checkpoints_and_predictions() {
         "reg.toml",
         &format!("{text}\n[augment]\ngain = {{ low = -1.0, high = 1.0 }}\ntime_shift = {{ frames = 3 }}\nmixup = {{ alpha = 0.4 }}\n"),
     );
-    let nothing = everything(
+    let (of_nothing, nothing) = everything(
         &lab,
         &[
             "--set",
@@ -173,8 +175,8 @@ fn what_is_recorded_changes_no_byte_of_checkpoints_and_predictions() {
             "1",
         ],
     );
-    let usual = everything(&lab, &["--threads", "2"]);
-    let all = everything(
+    let (of_usual, usual) = everything(&lab, &["--threads", "2"]);
+    let (of_all, all) = everything(
         &lab,
         &[
             "--set",
@@ -198,6 +200,6 @@ fn what_is_recorded_changes_no_byte_of_checkpoints_and_predictions() {
         let events = entries.filter(|entry| entry.file_name().to_string_lossy().contains("tfevents"));
         events.map(|entry| entry.metadata().unwrap().len()).sum()
     };
-    let sizes: Vec<u64> = lab.runs("reg").iter().map(|run| events(run)).collect();
+    let sizes: Vec<u64> = [of_nothing, of_usual, of_all].iter().map(|run| events(run)).collect();
     assert!(sizes[0] < sizes[1] && sizes[1] < sizes[2], "{sizes:?}");
 }

@@ -14,9 +14,7 @@ fn set<'a>(settings: &[&'a str]) -> Vec<&'a str> {
 
 /// Predictions, and the checkpoint's files but for the times that none has.
 fn bytes(lab: &Lab, name: &str, options: &[&str]) -> Vec<Vec<u8>> {
-    let before = lab.runs(name);
-    lab.succeed(&[&["run", &format!("{name}.toml")], options].concat());
-    let run = lab.runs(name).into_iter().find(|run| !before.contains(run)).unwrap();
+    let (run, _) = lab.run_anew(name, options);
     [
         "predictions.csv",
         "checkpoints/last/model.safetensors",

@@ -136,7 +136,17 @@ impl Lab {
             .unwrap()
     }
 
-    /// The folders of an experiment's runs, oldest first.
+    /// `affect run NAME.toml` with these options, which must succeed, and the folder of the run that it made.
+    pub fn run_anew(&self, name: &str, options: &[&str]) -> (PathBuf, Outcome) {
+        let before = self.runs(name);
+        let outcome = self.succeed(&[&["run", &format!("{name}.toml")], options].concat());
+        let mut made = self.runs(name);
+        made.retain(|run| !before.contains(run));
+        assert_eq!(made.len(), 1, "{made:?}");
+        (made.remove(0), outcome)
+    }
+
+    /// The folders of an experiment's runs, by name. Names of the same second are in no order of time.
     pub fn runs(&self, experiment: &str) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(self.path("runs").join(experiment)) else {
             return Vec::new();
