@@ -282,6 +282,40 @@ fn a_run_that_fails_at_its_end_and_goes_on_shows_nothing_twice() {
 }
 
 #[test]
+fn what_is_settled_is_in_the_files_of_a_killed_run() {
+    let runs = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(runs.path(), "deam-cnn").unwrap();
+    let name = format!("deam-cnn/{}", dir.id());
+    let recorder = Recorder::start(dir.clone(), runs.path(), header()).unwrap();
+    recorder.histograms(10, vec![("weights/w".to_string(), vec![1.0])]);
+    recorder.image("examples/a", 10, (1, 1), vec![1; 3]);
+    recorder.metrics(vec![row("val", "loss", 10, 0.5)]);
+    recorder.settle();
+    // What a kill at this moment leaves.
+    let left = tempfile::tempdir().unwrap();
+    for folder in ["", "val"] {
+        let (from, to) = (dir.path().join(folder), left.path().join(&name).join(folder));
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            if entry.file_name().to_str().unwrap().contains("tfevents") {
+                std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    recorder.finish(Status::Completed, None).unwrap();
+    let Some((found, _)) = read(left.path()) else { return };
+    assert_eq!(
+        found[format!("{name}/val")]["scalars"]["loss"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(found[&name]["histograms"]["weights/w"].as_array().unwrap().len(), 1);
+    assert_eq!(found[&name]["images"]["examples/a"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_live_run_shows_within_seconds_while_the_database_is_locked() {
     let runs = tempfile::tempdir().unwrap();
     let dir = RunDir::create(runs.path(), "deam-cnn").unwrap();

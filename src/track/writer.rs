@@ -106,6 +106,9 @@ impl Writer {
             match message {
                 Ok(Message::Line(line)) => self.take(line),
                 Ok(Message::Settle(done)) => {
+                    while self.count_one() {}
+                    self.board.flush();
+                    self.board_due = None;
                     self.log.flush();
                     // Whoever asked may have given up waiting.
                     let _ = done.try_send(());
