@@ -14,6 +14,7 @@ use super::content::{CHANGED, ContentHashes, Stamp};
 use super::feature_set::{Arrays, FeatureSet, Row};
 use super::media::MediaExtractor;
 use super::ordered::ordered;
+use super::small_pages::SmallPages;
 use super::store::{self, Key, Store};
 use super::timings::{Clocks, Stage};
 use super::writer::Writer;
@@ -45,6 +46,7 @@ pub fn extract(
     cache: &Path,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<FeatureSet, Error> {
+    let _small = SmallPages::begin();
     let identity = extractor.identity();
     let clocks = Clocks::default();
     let mut store = Store::open(cache, &identity, extractor.shape().iter().product())?;

@@ -18,6 +18,7 @@ pub mod preset;
 mod read_at;
 pub mod recipe;
 pub mod sets;
+mod small_pages;
 mod store;
 pub mod timings;
 mod usage;
