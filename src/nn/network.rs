@@ -3,7 +3,7 @@
 use candle_core::{Device, Result, Tensor, Var};
 
 use super::builder::Builder;
-use super::layers::{Layer, Pass};
+use super::layers::{self, Layer};
 use super::plan::Plan;
 use super::spec::NetworkSpec;
 
@@ -57,11 +57,7 @@ impl Network {
 
     /// `[batch, channels, rows, columns]` → `[batch, outputs]`.
     pub fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
-        let mut value = input.clone();
-        for (layer, index) in self.layers.iter().zip(0..) {
-            value = layer.forward(&value, Pass { mode, layer: index })?;
-        }
-        Ok(value)
+        layers::forward(&self.layers, input, mode)
     }
 }
 

@@ -124,7 +124,7 @@ fn gelu_inner(x: f64) -> f64 {
     SQRT_2_OVER_PI * (x + CUBIC * x * x * x)
 }
 
-pub(super) fn sigmoid(x: f64) -> f64 {
+fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 

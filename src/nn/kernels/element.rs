@@ -3,11 +3,15 @@
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType};
 
 use super::conv::{correlate, products};
+use super::elementary;
 
 /// `f32` (training, on vectors) or `f64` (gradient checks, with the plain code that the vectors are tested against).
 pub trait Element: WithDType + std::iter::Sum + Send + Sync {
     fn correlate(task: correlate::Correlate<Self>);
     fn products(task: products::Products<Self>);
+    /// 1 / (1 + e⁻ˣ), as [`elementary`] or the system has it.
+    fn sigmoid(self) -> Self;
+    fn tanh(self) -> Self;
     /// The values of a storage of this type.
     fn owned(storage: CpuStorage) -> Option<Vec<Self>>;
 }
@@ -19,6 +23,16 @@ impl Element for f32 {
 
     fn products(task: products::Products<Self>) {
         products::vectors(task);
+    }
+
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        elementary::sigmoid(self)
+    }
+
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        elementary::tanh(self)
     }
 
     fn owned(storage: CpuStorage) -> Option<Vec<Self>> {
@@ -36,6 +50,14 @@ impl Element for f64 {
 
     fn products(task: products::Products<Self>) {
         products::plain(task);
+    }
+
+    fn sigmoid(self) -> Self {
+        1.0 / (1.0 + (-self).exp())
+    }
+
+    fn tanh(self) -> Self {
+        f64::tanh(self)
     }
 
     fn owned(storage: CpuStorage) -> Option<Vec<Self>> {

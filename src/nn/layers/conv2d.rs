@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use candle_core::{Result, Tensor, Var};
 
 use super::super::builder::{Builder, Fan};
-use super::super::kernels::{self, Block, Cells, Function, Geometry, LARGEST_WINDOW, Rectifier, Windows};
+use super::super::kernels::{self, Block, Cells, Function, Geometry, LARGEST_WINDOW, Order, Rectifier, Windows};
 use super::super::network::Mode;
 use super::super::plan::{PlannedLayer, count};
 use super::super::spec::{Activation, BatchNormSpec, Conv2dSpec, NamedPadding, Padding};
@@ -172,7 +172,7 @@ impl Conv2d {
 
     pub fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
         let (block, rest) = self.fused();
-        let value = self.convolve(input, block, pass.mode)?;
+        let value = self.convolve(input, self.norm.as_ref(), block, pass.mode)?;
         let value = match rest {
             Rest::Nothing => value,
             Rest::Pool(cells) => kernels::max_pool2d(&value, cells)?,
@@ -193,30 +193,46 @@ impl Conv2d {
         let pool = |window| Cells::Windows(Windows::tiling(window));
         let rectifier = match self.activation.map(activation::function) {
             None => Rectifier::Identity,
-            Some(Function::Relu) => Rectifier::Relu,
-            Some(Function::LeakyRelu { slope }) if slope >= 0.0 => Rectifier::Leaky { slope },
-            Some(function) => return (plain, Rest::Activation(function, self.max_pool.map(pool))),
+            Some(function) => match rectifier(function) {
+                Some(rectifier) => rectifier,
+                None => return (plain, Rest::Activation(function, self.max_pool.map(pool))),
+            },
         };
         let rectified = Block { rectifier, ..plain };
         match self.max_pool {
             None => (rectified, Rest::Nothing),
-            Some(window) if window.0.saturating_mul(window.1) > LARGEST_WINDOW => (rectified, Rest::Pool(pool(window))),
+            Some(window) if !fits(window) => (rectified, Rest::Pool(pool(window))),
             Some(window) => (Block { window, ..rectified }, Rest::Nothing),
         }
     }
 
-    /// Convolution, batch norm and what `block` has after them. Where the batch norm is a constant, it is folded into the convolution.
-    fn convolve(&self, input: &Tensor, block: Block, mode: Mode) -> Result<Tensor> {
+    /// For layers that follow to be computed with this one: a block without norm and pooling. `None` where this one ends with
+    /// something else than the convolution and its rectifier.
+    pub fn open(&self) -> Option<Block> {
+        match self.fused() {
+            (block, Rest::Nothing) if self.norm.is_none() && self.max_pool.is_none() && self.dropout.is_none() => {
+                Some(block)
+            }
+            _ => None,
+        }
+    }
+
+    /// Convolution, batch norm and what `block` has besides. Where the batch norm is a constant, it is folded into the convolution, or
+    /// follows the rectifier in the same pass.
+    pub fn convolve(&self, input: &Tensor, norm: Option<&BatchNorm>, block: Block, mode: Mode) -> Result<Tensor> {
         let filters = self.weight.dim(0)?;
         let bias = match &self.bias {
             Some(bias) => bias.as_tensor().clone(),
             None => Tensor::zeros(filters, self.weight.dtype(), input.device())?,
         };
-        let Some(norm) = &self.norm else {
+        let Some(norm) = norm else {
             return kernels::conv_block(input, &self.weight, &bias, block);
         };
         match mode {
             Mode::Train { .. } => norm.after_convolution(input, &self.weight, &bias, block),
+            Mode::Evaluate if block.order == Order::RectifierFirst => {
+                norm.as_constants(input, &self.weight.detach(), &bias.detach(), block)
+            }
             Mode::Evaluate => {
                 let (scale, shift) = norm.constants()?;
                 let weight = self.weight.broadcast_mul(&scale.reshape((filters, 1, 1, 1))?)?;
@@ -225,6 +241,20 @@ impl Conv2d {
             }
         }
     }
+}
+
+/// The function as a block has it.
+pub fn rectifier(function: Function) -> Option<Rectifier> {
+    match function {
+        Function::Relu => Some(Rectifier::Relu),
+        Function::LeakyRelu { slope } if slope >= 0.0 => Some(Rectifier::Leaky { slope }),
+        _ => None,
+    }
+}
+
+/// Whether a block can pool windows of this size.
+pub fn fits(window: (usize, usize)) -> bool {
+    window.0.saturating_mul(window.1) <= LARGEST_WINDOW
 }
 
 /// What follows a block that one operator computed.

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use candle_core::{Result, Tensor, Var};
 
 use super::super::builder::{Builder, Fan};
+use super::super::kernels;
 use super::super::plan::{PlannedLayer, count};
 use super::super::spec::{Activation, LinearTable};
-use super::{Pass, activation, as_sequence, dropout, sequence};
+use super::{Pass, activation, dropout, sequence};
 
 pub fn plan(table: &LinearTable, shape: &[usize], outputs: usize) -> std::result::Result<PlannedLayer, String> {
     let units = table.units.count(outputs);
@@ -81,7 +82,7 @@ impl Linear {
 
     pub fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
         let value = match self.per_frame {
-            true => apply_per_frame(&as_sequence(input)?, &self.weight, &self.bias)?,
+            true => kernels::linear_of_frames(input, &self.weight, &self.bias)?,
             false => apply(&input.flatten_from(1)?, &self.weight, &self.bias)?,
         };
         dropout::apply(&activation::apply(&value, self.activation)?, self.dropout, pass, 0)
@@ -91,10 +92,4 @@ impl Linear {
 /// `input` `[rows, inputs]`, `weight` `[units, inputs]` → `[rows, units]`.
 pub fn apply(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     input.matmul(&weight.t()?)?.broadcast_add(bias)
-}
-
-/// `input` `[batch, frames, inputs]` → `[batch, frames, units]`, in one product.
-pub fn apply_per_frame(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    let (batch, frames, inputs) = input.dims3()?;
-    apply(&input.reshape((batch * frames, inputs))?, weight, bias)?.reshape((batch, frames, ()))
 }

@@ -6,6 +6,7 @@
 mod activation;
 mod conv2d;
 mod dropout;
+mod fused;
 mod linear;
 mod norm;
 mod pool;
@@ -13,6 +14,8 @@ mod recurrent;
 mod residual;
 
 use candle_core::{Result, Tensor};
+
+pub(super) use fused::forward;
 
 use super::builder::Builder;
 use super::kernels::Function;

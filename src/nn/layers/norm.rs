@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor, Var};
 
 use super::super::builder::Builder;
-use super::super::kernels::{self, BatchStatistics, Block};
+use super::super::kernels::{self, BatchStatistics, Block, Norm};
 use super::super::network::Mode;
 use super::super::plan::{PlannedLayer, count};
 use super::super::spec::{BatchNormSpec, LayerNormSpec, NormOver};
@@ -91,14 +91,20 @@ impl BatchNorm {
 
     /// While training: a convolution, this norm and the rest of `block` in one.
     pub fn after_convolution(&self, input: &Tensor, kernel: &Tensor, bias: &Tensor, block: Block) -> Result<Tensor> {
-        let block = Block {
-            batch_norm: Some(self.epsilon),
-            ..block
-        };
+        let norm = Some(Norm::Batch { epsilon: self.epsilon });
+        let block = Block { norm, ..block };
         let affine = (self.gain.as_tensor(), self.offset.as_tensor());
         let (out, statistics) = kernels::normalized_conv_block(input, kernel, bias, affine, block)?;
         self.follow(&statistics)?;
         Ok(out)
+    }
+
+    /// While evaluating: the same, without gradients.
+    pub fn as_constants(&self, input: &Tensor, kernel: &Tensor, bias: &Tensor, block: Block) -> Result<Tensor> {
+        let (scale, shift) = self.constants()?;
+        let norm = Some(Norm::Constant);
+        let block = Block { norm, ..block };
+        Ok(kernels::normalized_conv_block(input, kernel, bias, (&scale, &shift), block)?.0)
     }
 
     /// Scale and shift that the running averages make.

@@ -128,6 +128,14 @@ impl Pool {
         }
     }
 
+    /// The size of windows that lie side by side, of maxima.
+    pub fn max_tiles(&self) -> Option<(usize, usize)> {
+        match (&self.kind, self.cells) {
+            (Kind::Max, Cells::Windows(windows)) if windows == Windows::tiling(windows.size) => Some(windows.size),
+            _ => None,
+        }
+    }
+
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         match self.kind {
             Kind::Max => kernels::max_pool2d(input, self.cells),

@@ -8,7 +8,6 @@ use super::super::builder::{Builder, Fan};
 use super::super::kernels::{self, Direction};
 use super::super::plan::{PlannedLayer, count};
 use super::super::spec::{AttentionPoolSpec, GruOutput, GruSpec, Initialization};
-use super::linear::{apply, apply_per_frame};
 use super::{Pass, as_sequence, dropout, sequence};
 
 fn directions(spec: &GruSpec) -> &'static [Direction] {
@@ -137,7 +136,7 @@ impl Gru {
     }
 
     pub fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
-        let mut value = as_sequence(input)?;
+        let mut value = input.clone();
         for (index, rows) in self.layers.iter().enumerate() {
             if index > 0 {
                 value = dropout::apply(&value, self.dropout, pass, index as u64)?;
@@ -169,7 +168,7 @@ impl Gru {
 
 impl Units {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let inputs = apply_per_frame(input, &self.weight_input, &self.bias_input)?;
+        let inputs = kernels::linear_of_frames(input, &self.weight_input, &self.bias_input)?;
         kernels::gru(&inputs, &self.weight_state, &self.bias_state, self.direction)
     }
 }
@@ -201,9 +200,9 @@ impl AttentionPool {
 
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let frames = as_sequence(input)?;
-        let (batch, count, numbers) = frames.dims3()?;
-        let hidden = apply(&frames.reshape((batch * count, numbers))?, &self.weight, &self.bias)?;
-        let hidden = kernels::activation(&hidden, kernels::Function::Tanh)?;
+        let (batch, count, _) = frames.dims3()?;
+        let hidden = kernels::linear_of_frames(&frames, &self.weight, &self.bias)?;
+        let hidden = kernels::activation(&hidden, kernels::Function::Tanh)?.reshape((batch * count, ()))?;
         let scores = hidden.matmul(&self.query.t()?)?.reshape((batch, count))?;
         let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
         weights.unsqueeze(1)?.matmul(&frames)?.squeeze(1)

@@ -2,7 +2,8 @@
 //!
 //! With x̂ = (y − mean) / σ and n sums y in each filter, a batch norm makes of a gradient g: dβ = Σg, dγ = Σg·x̂ and
 //! dy = γ/σ · (g − dβ/n − x̂·dγ/n). Max pooling leaves g zero but at the winners, so the two sums run over the winners only, and dy
-//! is a line in y, to which the winners' gradients are added.
+//! is a line in y, to which the winners' gradients are added. Where the sums were rectified before the batch norm, y is their rectified
+//! value, and dy is multiplied by the rectifier's derivative last.
 //!
 //! Image by image: dy is laid out in planes once, multiplied with the staged image (the kernel's gradient), and correlated with
 //! the kernel (the input's gradient). The kernel's gradient is summed over groups of [`GROUP`] images, each in order, and then over
@@ -10,10 +11,11 @@
 
 use rayon::prelude::*;
 
-use super::super::element::{Element, sums_of_pairs};
+use super::super::element::{Element, sum, sums_of_pairs};
 use super::bands::rows_of_a_band;
 use super::correlate::{Correlate, pack};
 use super::forward::{Forward, Saved, Workspace};
+use super::pool::Rectifier;
 use super::products::Products;
 use super::staging::{Phase, Return};
 use crate::vector::on_vectors;
@@ -106,7 +108,7 @@ pub fn run<T: Element>(
             .enumerate()
             .map(|(filter, sum)| T::from_f64(sum * inverse(filter)));
         affine = Some((gamma_gradient.collect(), bias));
-        // The mean takes a bias before a batch norm away again.
+        // The mean takes a bias right before a batch norm away again. One before a rectifier: below.
         bias = vec![T::zero(); sizes.filters];
     }
 
@@ -121,26 +123,35 @@ pub fn run<T: Element>(
     let groups = sizes.batch.div_ceil(GROUP);
     let mut of_groups: Vec<&mut [T]> = images.chunks_mut((GROUP * sizes.image()).max(1)).collect();
     of_groups.resize_with(groups, Default::default);
-    let kernels: Vec<Vec<T>> = of_groups
+    let parts: Vec<(Vec<T>, Vec<f64>)> = of_groups
         .into_par_iter()
         .enumerate()
         .map_init(
             || backward.workspace(),
             |workspace, (group, images)| {
-                let mut kernel = vec![T::zero(); sizes.kernel_len()];
+                let mut sums = (vec![T::zero(); sizes.kernel_len()], vec![0.0; sizes.filters]);
                 let mut images = images.chunks_mut(sizes.image().max(1));
                 for index in group * GROUP..((group + 1) * GROUP).min(sizes.batch) {
-                    backward.image(index, workspace, &mut kernel, images.next());
+                    backward.image(index, workspace, &mut sums, images.next());
                 }
-                kernel
+                sums
             },
         )
         .collect();
     let mut kernel = vec![T::zero(); sizes.kernel_len()];
-    for part in kernels {
-        for (total, &part) in kernel.iter_mut().zip(&part) {
-            *total += part;
-        }
+    let mut before = vec![0.0; sizes.filters];
+    for (of_kernel, of_bias) in parts {
+        kernel
+            .iter_mut()
+            .zip(&of_kernel)
+            .for_each(|(total, &part)| *total += part);
+        before
+            .iter_mut()
+            .zip(&of_bias)
+            .for_each(|(total, &part)| *total += part);
+    }
+    if forward.block.first() != Rectifier::Identity {
+        bias = before.into_iter().map(T::from_f64).collect();
     }
     Gradients {
         images: (wanted == Wanted::All).then_some(images),
@@ -191,7 +202,7 @@ impl<T: Element> Backward<'_, T> {
     #[inline(always)]
     fn sums_of_plane(&self, index: usize) -> [f64; 2] {
         let forward = self.forward;
-        let (plane, rectifier) = (forward.pooled.plane(), forward.block.rectifier);
+        let (plane, rectifier) = (forward.pooled.plane(), forward.block.last().prepared());
         let filter = index % forward.sizes.filters;
         let gradient = &self.gradient[index * plane..][..plane];
         let Some(affine) = forward.inputs.affine else {
@@ -244,8 +255,14 @@ impl<T: Element> Backward<'_, T> {
         }
     }
 
-    /// Adds an image's part to the kernel's gradient, and writes its own.
-    fn image(&self, index: usize, space: &mut Space<T>, kernel: &mut [T], target: Option<&mut [T]>) {
+    /// Adds an image's part to the gradients of the kernel and of a bias before a rectifier, and writes its own.
+    fn image(
+        &self,
+        index: usize,
+        space: &mut Space<T>,
+        (kernel, bias): &mut (Vec<T>, Vec<f64>),
+        target: Option<&mut [T]>,
+    ) {
         let forward = self.forward;
         let (sizes, staging) = (&forward.sizes, &forward.staging);
         let Space {
@@ -257,7 +274,7 @@ impl<T: Element> Backward<'_, T> {
         let pixels = sizes.pixels();
         if self.lines.is_some() && self.saved.sums.is_empty() {
             forward.for_each_band(workspace, |band| {
-                self.lay_out(
+                bias[band.filter] += self.lay_out(
                     index,
                     band.filter,
                     (band.row, band.rows),
@@ -269,7 +286,7 @@ impl<T: Element> Backward<'_, T> {
             for filter in 0..sizes.filters {
                 let sums = self.saved.sums.get((index * sizes.filters + filter) * pixels..);
                 let sums = sums.unwrap_or_default();
-                self.lay_out(index, filter, (0, sizes.out.0), (sums, sizes.out.1), planes);
+                bias[filter] += self.lay_out(index, filter, (0, sizes.out.0), (sums, sizes.out.1), planes);
             }
         }
         let (filters, taps) = (sizes.group_filters(), sizes.group_taps());
@@ -289,6 +306,7 @@ impl<T: Element> Backward<'_, T> {
     }
 
     /// Some rows of a filter's dy into its plane. `sums`: the rows' sums, and from one to the next (of no use without batch norm).
+    /// → the sum of it, where the rectifier comes first, else 0.
     fn lay_out(
         &self,
         index: usize,
@@ -296,10 +314,10 @@ impl<T: Element> Backward<'_, T> {
         (first, rows): (usize, usize),
         (sums, width): (&[T], usize),
         planes: &mut [T],
-    ) {
+    ) -> f64 {
         let forward = self.forward;
         let (sizes, pooled, window) = (&forward.sizes, forward.pooled, forward.block.window);
-        let rectifier = forward.block.rectifier;
+        let (rectifier, before) = (forward.block.last().prepared(), forward.block.first());
         let to = forward.staging.width;
         let plane = &mut planes[filter * self.back.plane + self.back.lead + first * to..];
         let line = self.lines.as_ref().map(|lines| lines[filter]);
@@ -340,12 +358,12 @@ impl<T: Element> Backward<'_, T> {
                             *target += back(sign, gradient);
                         }
                     }
-                    return;
+                    return rectify(before, (sums, width), (plane, to), (rows, columns));
                 }
                 let places = self.saved.place[windows.clone()].chunks(pooled.columns);
                 let values = signs.chunks(pooled.columns).zip(gradient.chunks(pooled.columns));
-                let rows = plane.chunks_mut(window.0 * to);
-                for (rows, (places, (signs, gradient))) in rows.zip(places.zip(values)) {
+                let of_windows = plane.chunks_mut(window.0 * to);
+                for (rows, (places, (signs, gradient))) in of_windows.zip(places.zip(values)) {
                     if window == (2, 2) {
                         let (above, below) = rows.split_at_mut(to);
                         let values = |at: usize| back(signs[at], gradient[at]);
@@ -358,8 +376,9 @@ impl<T: Element> Backward<'_, T> {
                         rows[place / window.1 * to + column * window.1 + place % window.1] += back(sign, gradient);
                     }
                 }
+                rectify(before, (sums, width), (plane, to), (rows, columns))
             },
-        );
+        )
     }
 
     /// The gradient of an image, of which every pixel is written.
@@ -396,6 +415,29 @@ impl<T: Element> Backward<'_, T> {
             }
         }
     }
+}
+
+/// Multiplies gradients of rectified sums by the rectifier's derivative. → their sum. Nothing and 0 where there is no rectifier.
+#[inline(always)]
+fn rectify<T: Element>(
+    rectifier: Rectifier,
+    (sums, width): (&[T], usize),
+    (plane, to): (&mut [T], usize),
+    (rows, columns): (usize, usize),
+) -> f64 {
+    if rectifier == Rectifier::Identity {
+        return 0.0;
+    }
+    let prepared = rectifier.prepared();
+    let mut total = 0.0;
+    for (target, sums) in plane.chunks_mut(to).zip(sums.chunks(width)).take(rows) {
+        let target = &mut target[..columns];
+        for (target, &sum) in target.iter_mut().zip(sums) {
+            *target = prepared.back(sum, *target);
+        }
+        total += sum(target, |value, _| value);
+    }
+    total
 }
 
 /// Adds the value of each window of 2 × 2 where its place says. Plain loops, which the compiler turns into vector instructions.

@@ -15,7 +15,7 @@ pub struct Band<'a, T> {
     pub row: usize,
     pub rows: usize,
     /// The rows, [`Staging::width`] apart.
-    pub sums: &'a [T],
+    pub sums: &'a mut [T],
 }
 
 /// Rows of a band of so many planes: a multiple of `window` rows.
@@ -58,7 +58,7 @@ pub fn for_each_band<T: Element>(
                 stride: pixels,
                 pixels,
             });
-            for (index, sums) in scratch.chunks(pixels).take(filters).enumerate() {
+            for (index, sums) in scratch.chunks_mut(pixels).take(filters).enumerate() {
                 visit(Band {
                     filter: first + index,
                     row,

@@ -1,8 +1,8 @@
 //! The forward pass of a block.
 //!
-//! Passes over memory, where a batch norm is trained: the sums of the convolution are written once while their statistics
-//! are taken, and read once to be normalised, pooled and rectified. Where a sum has few taps (a first layer of one channel) it is cheaper to
-//! compute it a second time than to write and read it. Without batch norm the sums never leave the cache.
+//! Passes over memory, where a batch norm is trained: the sums of the convolution (rectified, where that comes first) are written once
+//! while their statistics are taken, and read once to be normalised, pooled and rectified. Where a sum has few taps (a first layer of one channel) it is cheaper to
+//! compute it a second time than to write and read it. Without the statistics of a batch the sums never leave the cache.
 
 use rayon::prelude::*;
 
@@ -13,7 +13,7 @@ use super::correlate::pack;
 use super::geometry::Sizes;
 use super::pool::{Finish, Finished};
 use super::staging::Staging;
-use super::{Block, Keep};
+use super::{Block, Keep, Norm, Rectifier};
 use crate::vector::on_vectors;
 
 /// Up to so many taps the sums of a normalised block are computed anew each time they are needed.
@@ -28,13 +28,13 @@ pub struct Inputs<'a, T> {
     pub kernel: &'a [T],
     /// `[filters]`
     pub bias: &'a [T],
-    /// Gamma and beta, `[filters]` each, where there is a batch norm.
+    /// Gamma and beta, `[filters]` each, where there is a norm.
     pub affine: Option<(&'a [T], &'a [T])>,
 }
 
 /// What the backward pass needs of the forward pass. Empty where it is not needed.
 pub struct Saved<T> {
-    /// `[batch, filters, rows, columns]`: the convolution's sums.
+    /// `[batch, filters, rows, columns]`: the convolution's sums, rectified where that comes first.
     pub sums: Vec<T>,
     /// Of each window the sum that won.
     pub won: Vec<T>,
@@ -103,9 +103,10 @@ impl<'a, T: Element> Forward<'a, T> {
         }
     }
 
-    /// Calls `visit` with every band of sums of an image that `workspace` holds.
+    /// Calls `visit` with every band of sums of an image that `workspace` holds, rectified where that comes first.
     #[inline(always)]
-    pub fn for_each_band(&self, workspace: &mut Workspace<T>, visit: impl FnMut(super::bands::Band<T>)) {
+    pub fn for_each_band(&self, workspace: &mut Workspace<T>, mut visit: impl FnMut(super::bands::Band<T>)) {
+        let first = self.block.first();
         let operands = (workspace.staged.as_slice(), self.packed.as_slice(), self.inputs.bias);
         let window = self.block.window.0;
         for_each_band(
@@ -114,15 +115,28 @@ impl<'a, T: Element> Forward<'a, T> {
             operands,
             window,
             &mut workspace.scratch,
-            visit,
+            |band| {
+                if first != Rectifier::Identity {
+                    let prepared = first.prepared();
+                    on_vectors(
+                        #[inline(always)]
+                        || band.sums.iter_mut().for_each(|sum| *sum = prepared.value(*sum)),
+                    );
+                }
+                visit(band);
+            },
         );
     }
 
     /// `[batch, filters, pooled rows, pooled columns]`, and what the backward pass needs.
     pub fn run(&self, keep: Keep) -> (Vec<T>, Saved<T>) {
-        match self.inputs.affine {
+        match self.inputs.affine.filter(|_| self.block.norm != Some(Norm::Constant)) {
             None => {
-                let (out, _, place) = self.finish(keep, &[], |_| (T::one(), T::zero()));
+                let constants = |filter: usize| {
+                    let constants = self.inputs.affine.map(|(scale, shift)| (scale[filter], shift[filter]));
+                    constants.unwrap_or((T::one(), T::zero()))
+                };
+                let (out, _, place) = self.finish(keep, &[], constants);
                 let saved = Saved {
                     sums: Vec::new(),
                     won: Vec::new(),
@@ -242,7 +256,7 @@ impl<'a, T: Element> Forward<'a, T> {
                             scale,
                             shift,
                             window,
-                            rectifier: self.block.rectifier,
+                            rectifier: self.block.last().prepared(),
                         };
                         let mut done = Finished {
                             out: &mut out[begin..end],

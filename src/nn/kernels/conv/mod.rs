@@ -33,11 +33,28 @@ pub const LARGEST_WINDOW: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Block {
     pub geometry: Geometry,
-    /// The epsilon of a batch norm, which takes its statistics from the batch.
-    pub batch_norm: Option<f64>,
+    pub norm: Option<Norm>,
     pub rectifier: Rectifier,
+    /// Where the rectifier stands. Of no meaning without a norm.
+    pub order: Order,
     /// Rows and columns of max pool windows, which lie side by side: at most [`LARGEST_WINDOW`] places. (1, 1) for none.
     pub window: (usize, usize),
+}
+
+/// How each filter's values are scaled and shifted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Norm {
+    /// A batch norm while training: by the statistics of the batch, with this epsilon, then by gamma and beta.
+    Batch { epsilon: f64 },
+    /// By gamma and beta alone. Has no gradients.
+    Constant,
+}
+
+/// Whether values are normalised or rectified first. The pooling is last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    NormFirst,
+    RectifierFirst,
 }
 
 impl Block {
@@ -45,17 +62,37 @@ impl Block {
     pub fn plain(geometry: Geometry) -> Self {
         Self {
             geometry,
-            batch_norm: None,
+            norm: None,
             rectifier: Rectifier::Identity,
+            order: Order::NormFirst,
             window: (1, 1),
         }
     }
 
-    fn inverse_deviation(&self, statistics: &BatchStatistics, filter: usize) -> f64 {
-        1.0 / (statistics.variance[filter] + self.batch_norm.unwrap_or(0.0)).sqrt()
+    /// What the convolution's sums go through before anything else.
+    fn first(&self) -> Rectifier {
+        match (self.norm, self.order) {
+            (Some(_), Order::RectifierFirst) => self.rectifier,
+            _ => Rectifier::Identity,
+        }
     }
 
-    /// Scale and shift that normalise a filter's sums.
+    /// What follows the norm.
+    fn last(&self) -> Rectifier {
+        match (self.norm, self.order) {
+            (Some(_), Order::RectifierFirst) => Rectifier::Identity,
+            _ => self.rectifier,
+        }
+    }
+
+    fn inverse_deviation(&self, statistics: &BatchStatistics, filter: usize) -> f64 {
+        match self.norm {
+            Some(Norm::Batch { epsilon }) => 1.0 / (statistics.variance[filter] + epsilon).sqrt(),
+            Some(Norm::Constant) | None => 1.0,
+        }
+    }
+
+    /// Scale and shift that normalise a filter's values.
     fn normalization<T: Element>(
         &self,
         statistics: &BatchStatistics,
@@ -75,15 +112,15 @@ pub fn conv2d(input: &Tensor, kernel: &Tensor, bias: &Tensor, geometry: Geometry
 }
 
 /// [`conv2d`], rectified and pooled: → `[batch, filters, output rows / window rows, output columns / window columns]`, rounded down.
-/// The block must have no batch norm.
+/// The block must have no norm.
 pub fn conv_block(input: &Tensor, kernel: &Tensor, bias: &Tensor, block: Block) -> Result<Tensor> {
-    if block.batch_norm.is_some() {
-        candle_core::bail!("a batch norm needs gamma and beta: use normalized_conv_block")
+    if block.norm.is_some() {
+        candle_core::bail!("a norm needs gamma and beta: use normalized_conv_block")
     }
     Ok(apply(input, kernel, bias, block)?.0)
 }
 
-/// [`conv_block`] with a batch norm before the rectifier. `gamma` and `beta` `[filters]`.
+/// [`conv_block`] with a norm. `gamma` and `beta` `[filters]`.
 pub fn normalized_conv_block(
     input: &Tensor,
     kernel: &Tensor,
@@ -91,8 +128,8 @@ pub fn normalized_conv_block(
     (gamma, beta): (&Tensor, &Tensor),
     block: Block,
 ) -> Result<(Tensor, BatchStatistics)> {
-    if block.batch_norm.is_none() {
-        candle_core::bail!("gamma and beta are of a batch norm, and this block has none")
+    if block.norm.is_none() {
+        candle_core::bail!("gamma and beta are of a norm, and this block has none")
     }
     apply(input, kernel, &Tensor::cat(&[bias, gamma, beta], 0)?, block)
 }
@@ -143,14 +180,14 @@ fn poisoned() -> candle_core::Error {
     candle_core::Error::Msg("a convolution failed before".into())
 }
 
-/// Bias, and gamma and beta where there is a batch norm.
+/// Bias, and gamma and beta where there is a norm.
 type Shifts<'a, T> = (&'a [T], Option<(&'a [T], &'a [T])>);
 
 impl Operator {
     /// Cuts what follows the convolution's sums into its parts.
     fn shifts<'a, T>(&self, sizes: &Sizes, shifts: &'a [T]) -> Result<Shifts<'a, T>> {
         let filters = sizes.filters;
-        let parts = if self.block.batch_norm.is_some() { 3 } else { 1 };
+        let parts = if self.block.norm.is_some() { 3 } else { 1 };
         if shifts.len() != parts * filters {
             candle_core::bail!(
                 "conv2d: {filters} filters need {} biases, not {}",
@@ -159,7 +196,7 @@ impl Operator {
             )
         }
         let (bias, rest) = shifts.split_at(filters);
-        Ok((bias, self.block.batch_norm.map(|_| rest.split_at(filters))))
+        Ok((bias, self.block.norm.map(|_| rest.split_at(filters))))
     }
 
     fn sizes(&self, input: &[usize], kernel: &[usize]) -> Result<(Sizes, Pooled)> {
@@ -218,6 +255,9 @@ impl CustomOp3 for Operator {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (sizes, _) = self.sizes(input.dims(), kernel.dims())?;
+        if self.block.norm == Some(Norm::Constant) {
+            candle_core::bail!("conv2d: a constant norm has no gradients")
+        }
         let wanted = match input.track_op() {
             true => Wanted::All,
             false => Wanted::Parameters,

@@ -19,27 +19,45 @@ pub enum Rectifier {
 }
 
 impl Rectifier {
-    #[inline(always)]
-    fn value<T: Element>(self, x: T) -> T {
-        match self {
-            Self::Identity => x,
-            // NaN stays.
-            Self::Relu if x < T::zero() => T::zero(),
-            Self::Leaky { slope } if x < T::zero() => T::from_f64(slope) * x,
-            Self::Relu | Self::Leaky { .. } => x,
+    pub fn prepared<T: Element>(self) -> Prepared<T> {
+        let (below, is_zero_below) = match self {
+            Self::Identity => (1.0, false),
+            Self::Relu => (0.0, true),
+            Self::Leaky { slope } => (slope, false),
+        };
+        Prepared {
+            below: T::from_f64(below),
+            is_zero_below,
         }
+    }
+}
+
+/// A [`Rectifier`] without cases, so that loops over it become vector instructions.
+#[derive(Clone, Copy)]
+pub struct Prepared<T> {
+    /// The slope below 0.
+    below: T,
+    /// Zero, also where the argument is infinite.
+    is_zero_below: bool,
+}
+
+impl<T: Element> Prepared<T> {
+    /// NaN stays.
+    #[inline(always)]
+    pub fn value(self, x: T) -> T {
+        let low = if self.is_zero_below { T::zero() } else { self.below * x };
+        if x < T::zero() { low } else { x }
     }
 
     /// `gradient` times the derivative where the function's value, or its argument, is `x`: they have one sign.
     #[inline(always)]
-    pub fn back<T: Element>(self, x: T, gradient: T) -> T {
-        match self {
-            Self::Identity => gradient,
-            Self::Relu if x > T::zero() => gradient,
-            Self::Relu => T::zero(),
-            Self::Leaky { .. } if x > T::zero() => gradient,
-            Self::Leaky { slope } => T::from_f64(slope) * gradient,
-        }
+    pub fn back(self, x: T, gradient: T) -> T {
+        let low = if self.is_zero_below {
+            T::zero()
+        } else {
+            self.below * gradient
+        };
+        if x > T::zero() { gradient } else { low }
     }
 }
 
@@ -50,7 +68,7 @@ pub struct Finish<T> {
     pub shift: T,
     /// Rows and columns of the windows, which lie side by side.
     pub window: (usize, usize),
-    pub rectifier: Rectifier,
+    pub rectifier: Prepared<T>,
 }
 
 /// The results of some rows of windows; `won` and `place` are empty where nobody asks for them.

@@ -142,7 +142,7 @@ fn bits(inputs: &[Tensor], block: Block) -> Vec<Vec<u32>> {
 
 /// Of input, kernel, bias (and gamma and beta).
 fn on(inputs: &[Tensor], block: Block) -> Result<Tensor> {
-    match block.batch_norm {
+    match block.norm {
         None => conv_block(&inputs[0], &inputs[1], &inputs[2], block),
         Some(_) => {
             let affine = (&inputs[3], &inputs[4]);
@@ -153,7 +153,7 @@ fn on(inputs: &[Tensor], block: Block) -> Result<Tensor> {
 
 fn inputs((input, kernel): (&[usize; 4], &[usize; 4]), block: Block) -> Vec<Tensor> {
     let mut inputs = vec![random(input, 1), random(kernel, 2), random(&kernel[..1], 3)];
-    if block.batch_norm.is_some() {
+    if block.norm.is_some() {
         inputs.extend([random(&kernel[..1], 4), random(&kernel[..1], 5)]);
     }
     inputs
@@ -162,14 +162,20 @@ fn inputs((input, kernel): (&[usize; 4], &[usize; 4]), block: Block) -> Vec<Tens
 /// What may follow a convolution.
 fn blocks(geometry: Geometry, out: (usize, usize)) -> Vec<Block> {
     let mut blocks = Vec::new();
-    for batch_norm in [None, Some(1e-3)] {
+    let batch_norm = Some(Norm::Batch { epsilon: 1e-3 });
+    for (norm, order) in [
+        (None, Order::NormFirst),
+        (batch_norm, Order::NormFirst),
+        (batch_norm, Order::RectifierFirst),
+    ] {
         for rectifier in [Rectifier::Identity, Rectifier::Relu, Rectifier::Leaky { slope: 0.1 }] {
             for window in [(1, 1), (2, 2), (1, 3), (3, 2)] {
                 if window.0 <= out.0 && window.1 <= out.1 {
                     blocks.push(Block {
                         geometry,
-                        batch_norm,
+                        norm,
                         rectifier,
+                        order,
                         window,
                     });
                 }
@@ -183,13 +189,23 @@ fn blocks(geometry: Geometry, out: (usize, usize)) -> Vec<Block> {
 fn one_by_one(inputs: &[Tensor], block: Block) -> Tensor {
     use super::super::{Cells, Function, Windows, activation, batch_norm, max_pool2d};
     let mut value = conv2d(&inputs[0], &inputs[1], &inputs[2], block.geometry).unwrap();
-    if let Some(epsilon) = block.batch_norm {
-        value = batch_norm(&value, &inputs[3], &inputs[4], epsilon).unwrap().0;
-    }
-    value = match block.rectifier {
+    let normalized = |value: Tensor| match block.norm {
+        None => value,
+        Some(Norm::Batch { epsilon }) => batch_norm(&value, &inputs[3], &inputs[4], epsilon).unwrap().0,
+        Some(Norm::Constant) => {
+            let of_filters = |values: &Tensor| values.reshape((1, (), 1, 1)).unwrap();
+            let scaled = value.broadcast_mul(&of_filters(&inputs[3])).unwrap();
+            scaled.broadcast_add(&of_filters(&inputs[4])).unwrap()
+        }
+    };
+    let rectified = |value: Tensor| match block.rectifier {
         Rectifier::Identity => value,
         Rectifier::Relu => activation(&value, Function::Relu).unwrap(),
         Rectifier::Leaky { slope } => activation(&value, Function::LeakyRelu { slope }).unwrap(),
+    };
+    value = match block.order {
+        Order::NormFirst => rectified(normalized(value)),
+        Order::RectifierFirst => normalized(rectified(value)),
     };
     max_pool2d(&value, Cells::Windows(Windows::tiling(block.window))).unwrap()
 }
@@ -200,10 +216,16 @@ fn a_block_is_its_operators_one_after_the_other() {
         let sizes = Sizes::new(input, kernel, *geometry).unwrap();
         for block in blocks(*geometry, sizes.out) {
             let inputs = inputs((input, kernel), block);
-            let (out, expected) = (on(&inputs, block).unwrap(), one_by_one(&inputs, block));
-            assert_eq!(out.dims(), expected.dims());
-            let difference = (out - expected).unwrap().abs().unwrap().max_all().unwrap();
-            assert!(difference.to_scalar::<f64>().unwrap() < 1e-10, "{input:?} {block:?}");
+            let constant = Block {
+                norm: block.norm.map(|_| Norm::Constant),
+                ..block
+            };
+            for block in [block, constant] {
+                let (out, expected) = (on(&inputs, block).unwrap(), one_by_one(&inputs, block));
+                assert_eq!(out.dims(), expected.dims());
+                let difference = (out - expected).unwrap().abs().unwrap().max_all().unwrap();
+                assert!(difference.to_scalar::<f64>().unwrap() < 1e-10, "{input:?} {block:?}");
+            }
         }
     }
 }
@@ -214,7 +236,7 @@ fn the_gradients_of_blocks_agree_with_finite_differences() {
         let sizes = Sizes::new(input, kernel, *geometry).unwrap();
         for block in blocks(*geometry, sizes.out) {
             // Of few values a batch norm is too curved for finite differences.
-            if block.batch_norm.is_none() || sizes.batch * sizes.pixels() >= 8 {
+            if block.norm.is_none() || sizes.batch * sizes.pixels() >= 8 {
                 check_gradients(&inputs((input, kernel), block), |inputs| on(inputs, block));
             }
         }
