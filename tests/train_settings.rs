@@ -74,7 +74,14 @@ fn everything_at_once_is_the_same_on_one_thread_and_on_two() {
 fn every_preset_trains_and_can_be_changed() {
     let lab = Lab::new();
     let mut first = None;
-    for preset in ["deam-cnn", "music2emotion", "music2emotion-4", "meld-cnn", "crnn"] {
+    for preset in [
+        "deam-cnn",
+        "music2emotion",
+        "music2emotion-4",
+        "meld-cnn",
+        "crnn",
+        "attention-crnn",
+    ] {
         let preset = format!("model.preset={preset}");
         let settings = set(&[
             &preset,

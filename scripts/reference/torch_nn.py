@@ -238,12 +238,20 @@ def crnn(rows):
     )
 
 
+def attention_crnn(rows):
+    parts = [nn.Conv2d(1, 24, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(24), nn.ReLU(), nn.MaxPool2d(2)]
+    parts += block(24, 48, True)
+    parts += [nn.Conv2d(48, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    return nn.Sequential(*parts, Gru(64 * (rows // 8), 32, bidirectional=True), Attention(64, 32), nn.Linear(64, 7))
+
+
 def presets():
     yield "deam-cnn", [1, 128, 216], 2, blocks([16, 32], False, 2)
     yield "music2emotion", [1, 64, 323], 2, blocks([16, 32, 64], True, 2)
     yield "music2emotion-4", [1, 64, 161], 2, blocks([32, 64, 128, 256], True, 2)
     yield "meld-cnn", [1, 128, 128], 7, meld(128, 128)
     yield "crnn", [1, 64, 60], 2, crnn(64)
+    yield "attention-crnn", [1, 64, 121], 7, attention_crnn(64)
 
 
 def special(module):

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::{
-    Activation, BatchNormSpec, Conv2dSpec, Empty, GlobalPoolSpec, GruOutput, GruSpec, Initialization, LayerSpec,
-    LinearSpec, LinearTable, NamedUnits, NetworkSpec, Pair, PoolOver, PoolSpec, Probability, Statistic, Units,
+    Activation, AttentionPoolSpec, BatchNormSpec, Conv2dSpec, Empty, GlobalPoolSpec, GruOutput, GruSpec,
+    Initialization, LayerSpec, LinearSpec, LinearTable, NamedUnits, NetworkSpec, Padding, Pair, PoolOver, PoolSpec,
+    Probability, Statistic, Units,
 };
 
 /// A network to begin with.
@@ -29,16 +30,21 @@ pub enum NetworkPreset {
     /// One convolution of 8 channels, a linear layer for each frame and a bidirectional GRU, of 8 units each, the mean of the
     /// frames; linear. After Malik et al. 2017 (arXiv 1706.02292), who train a branch for each target and predict every frame.
     Crnn,
+    /// Three convolutions of 24 (5 × 5, stride 2), 48 and 64 channels, each with batch norm and ReLU, the first two with max pool 2; a
+    /// bidirectional GRU of 32 units each way over the frames; attention over the frames; dropout; linear. For speech of a few
+    /// seconds: convolutions, a recurrence and attention as in Chen et al. 2018 (IEEE Signal Processing Letters 25), but smaller.
+    AttentionCrnn,
 }
 
 impl NetworkPreset {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::DeamCnn,
         Self::Music2emotion,
         Self::Music2emotion4,
         Self::MeldCnn,
         Self::Crnn,
+        Self::AttentionCrnn,
     ];
 
     /// The word that an experiment file has for it.
@@ -49,6 +55,7 @@ impl NetworkPreset {
             Self::Music2emotion4 => "music2emotion-4",
             Self::MeldCnn => "meld-cnn",
             Self::Crnn => "crnn",
+            Self::AttentionCrnn => "attention-crnn",
         }
     }
 
@@ -65,6 +72,7 @@ impl NetworkPreset {
             Self::Music2emotion4 => blocks(&[32, 64, 128, 256], Norm::Batch),
             Self::MeldCnn => meld(),
             Self::Crnn => crnn(),
+            Self::AttentionCrnn => attention_crnn(),
         };
         NetworkSpec {
             preset: Some(self),
@@ -166,6 +174,42 @@ fn crnn() -> Vec<LayerSpec> {
     ]
 }
 
+fn attention_crnn() -> Vec<LayerSpec> {
+    let normalized = |channels| Conv2dSpec {
+        batch_norm: true,
+        activation: Some(Activation::Relu),
+        ..Conv2dSpec::new(channels)
+    };
+    vec![
+        LayerSpec::Conv2d(Conv2dSpec {
+            kernel: Pair::Both(5),
+            stride: Pair::Both(2),
+            padding: Padding::Both(2),
+            max_pool: Some(Pair::Both(2)),
+            ..normalized(24)
+        }),
+        LayerSpec::Conv2d(Conv2dSpec {
+            max_pool: Some(Pair::Both(2)),
+            ..normalized(48)
+        }),
+        LayerSpec::Conv2d(normalized(64)),
+        LayerSpec::Gru(GruSpec {
+            units: 32,
+            layers: 1,
+            bidirectional: true,
+            output: GruOutput::Sequence,
+            dropout: None,
+            init: Initialization::Default,
+        }),
+        LayerSpec::AttentionPool(AttentionPoolSpec {
+            units: 32,
+            init: Initialization::Default,
+        }),
+        LayerSpec::Dropout(Probability(0.4)),
+        targets(Initialization::Default),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Plan;
@@ -179,6 +223,7 @@ mod tests {
             (NetworkPreset::Music2emotion4, [1, 64, 1292], 2),
             (NetworkPreset::MeldCnn, [1, 128, 128], 7),
             (NetworkPreset::Crnn, [1, 64, 60], 2),
+            (NetworkPreset::AttentionCrnn, [1, 64, 121], 7),
         ] {
             let network = preset.network();
             Plan::new(&network, &shape, outputs).unwrap();
