@@ -2,7 +2,9 @@
 //!
 //! `cargo bench --bench steps -- CASE FOLDER` writes the case's parameters, inputs and targets to `FOLDER/start.safetensors`. Then for each
 //! line `N` on standard input it runs N steps and answers with a line of JSON: each one's loss and milliseconds, and the
-//! process's greatest memory so far. `cargo bench --bench steps` alone runs every case for a few steps and prints the medians.
+//! process's greatest memory so far. With `candle` as a third word the same network runs on Candle's own operators and candle-nn's layers and
+//! AdamW (the gradient of its max pooling is wrong: for the clock only). `cargo bench --bench steps` alone runs every case for a few steps and prints the
+//! medians.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -12,7 +14,9 @@ use affect::nn::{Mode, Network, NetworkSpec, Plan};
 use affect::random::Generator;
 use affect::train::gradients::Gradients;
 use affect::train::optimizer::Optimizer;
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, DType, Device, Tensor};
+use candle_nn::rnn::{GRU, GRUConfig, RNN};
+use candle_nn::{BatchNorm, Module, ModuleT, Optimizer as _, VarBuilder, VarMap};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -115,6 +119,109 @@ impl Case {
     }
 }
 
+/// The same networks of Candle's own parts.
+struct Stock {
+    blocks: Vec<(candle_nn::Conv2d, BatchNorm)>,
+    order: Order,
+    frame: Option<(candle_nn::Linear, [GRU; 2])>,
+    dense: Vec<candle_nn::Linear>,
+    optimizer: candle_nn::AdamW,
+}
+
+#[derive(PartialEq)]
+enum Order {
+    NormFirst,
+    ReluFirst,
+}
+
+impl Stock {
+    fn new(name: &str) -> candle_core::Result<Self> {
+        let parameters = VarMap::new();
+        let make = VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu);
+        let (channels, dense): (&[usize], &[usize]) = match name {
+            "blocks-16-32" => (&[16, 32], &[32, 4]),
+            "blocks-32-64-128" => (&[32, 64, 128], &[128, 4]),
+            "meld-cnn" => (&[32, 64, 128, 256], &[256 * 64, 256, 128, 7]),
+            _ => (&[8], &[16, 4]),
+        };
+        let mut blocks = Vec::new();
+        for (index, &filters) in channels.iter().enumerate() {
+            let before = if index == 0 { 1 } else { channels[index - 1] };
+            let config = candle_nn::Conv2dConfig {
+                padding: 1,
+                ..Default::default()
+            };
+            blocks.push((
+                candle_nn::conv2d(before, filters, 3, config, make.pp(format!("conv{index}")))?,
+                candle_nn::batch_norm(filters, 1e-5, make.pp(format!("norm{index}")))?,
+            ));
+        }
+        let gru = |name: &str| candle_nn::gru(8, 8, GRUConfig::default(), make.pp(name));
+        let frame = match name {
+            "crnn" => Some((
+                candle_nn::linear(8 * 64, 8, make.pp("frame"))?,
+                [gru("forward")?, gru("backward")?],
+            )),
+            _ => None,
+        };
+        let dense = (dense.windows(2).enumerate())
+            .map(|(index, sizes)| candle_nn::linear(sizes[0], sizes[1], make.pp(format!("dense{index}"))))
+            .collect::<candle_core::Result<_>>()?;
+        let rates = candle_nn::ParamsAdamW {
+            lr: 1e-4,
+            ..Default::default()
+        };
+        Ok(Self {
+            blocks,
+            order: if name == "meld-cnn" {
+                Order::ReluFirst
+            } else {
+                Order::NormFirst
+            },
+            frame,
+            dense,
+            optimizer: candle_nn::AdamW::new(parameters.all_vars(), rates)?,
+        })
+    }
+
+    fn output(&self, input: &Tensor) -> candle_core::Result<Tensor> {
+        let mut value = input.clone();
+        for (conv, norm) in &self.blocks {
+            value = conv.forward(&value)?;
+            value = match self.order {
+                Order::NormFirst => norm.forward_t(&value, true)?.relu()?,
+                Order::ReluFirst => norm.forward_t(&value.relu()?, true)?,
+            };
+            if self.frame.is_none() {
+                value = value.max_pool2d(2)?;
+            }
+        }
+        value = match &self.frame {
+            Some((frame, [forward, backward])) => {
+                let frames = frame.forward(&value.flatten(1, 2)?.transpose(1, 2)?.contiguous()?)?;
+                let of = |gru: &GRU, frames: &Tensor| gru.states_to_tensor(&gru.seq(frames)?)?.mean(1);
+                Tensor::cat(&[of(forward, &frames)?, of(backward, &frames.flip(&[1])?)?], 1)?
+            }
+            None if self.order == Order::ReluFirst => value.flatten_from(1)?,
+            None => value.mean((2, 3))?,
+        };
+        for (index, dense) in self.dense.iter().enumerate() {
+            value = dense.forward(&value)?;
+            if index + 1 < self.dense.len() {
+                value = value.relu()?;
+            }
+        }
+        Ok(value)
+    }
+
+    /// The loss.
+    fn step(&mut self, input: &Tensor, target: &Tensor) -> candle_core::Result<f32> {
+        let loss = candle_nn::loss::cross_entropy(&self.output(input)?, target)?;
+        self.optimizer.backward_step(&loss)?;
+        loss.to_scalar()
+    }
+}
+
 /// The most memory that the process has held, in kB; 0 where that is not known.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -132,16 +239,25 @@ fn main() {
         .filter(|word| !word.starts_with("--"))
         .collect();
     match words.as_slice() {
-        [name, folder] => {
+        [name, folder, stock @ ..] => {
             let (_, layers, shape, outputs) = CASES.iter().find(|case| case.0 == name).expect("a case");
             let mut case = Case::new(layers, *shape, *outputs);
-            case.save(folder).expect("to write");
+            let mut stock = match stock.first().map(String::as_str) {
+                Some("candle") => Some(Stock::new(name).expect("a network")),
+                _ => {
+                    case.save(folder).expect("to write");
+                    None
+                }
+            };
             for line in std::io::stdin().lock().lines() {
                 let steps: usize = line.expect("a line").trim().parse().expect("a number of steps");
                 let (mut losses, mut times) = (Vec::new(), Vec::new());
                 for _ in 0..steps {
                     let begin = Instant::now();
-                    losses.push(case.step().expect("a step"));
+                    losses.push(match &mut stock {
+                        Some(stock) => stock.step(&case.input, &case.target).expect("a step"),
+                        None => case.step().expect("a step"),
+                    });
                     times.push(begin.elapsed().as_secs_f64() * 1e3);
                 }
                 println!("{{\"losses\": {losses:?}, \"ms\": {times:?}, \"peak_kb\": {}}}", peak());

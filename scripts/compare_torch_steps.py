@@ -10,6 +10,7 @@ clock runs. Reported: the median over all steps, the ratio to affect, its least 
     eager     as people run it: NCHW, the system's allocator
     tuned     the same with MALLOC_* set so that large temporaries are kept
     best      channels-last, torch.compile, MALLOC_* set (needs g++)
+    candle    not PyTorch: Candle's own operators, candle-nn's layers and AdamW, from parameters of its own (its losses are not compared)
 
 Needs the packages of scripts/reference/requirements-torch.txt and safetensors.
 """
@@ -141,6 +142,11 @@ def compare(case, arguments):
         command = [sys.executable, __file__, "--work", case, "--folder", folder, "--threads", threads, "--mode"]
         modes = {"eager": {}, "tuned": TUNED, "best": TUNED}
         for mode in arguments.mode or modes:
+            if mode == "candle":
+                stock = Program(mode, [str(arguments.affect), case, folder, "candle"], {"RAYON_NUM_THREADS": threads})
+                stock.run(2)
+                programs.append(stock)
+                continue
             program = Program(mode, [*command, mode], {"OMP_NUM_THREADS": threads, **modes[mode]})
             other = program.run(10)["losses"]
             worst = max(abs(a - b) / abs(b) for a, b in zip(losses, other))
@@ -173,7 +179,7 @@ def main():
     parser.add_argument("--case", action="append", choices=CASES)
     parser.add_argument("--work", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=pathlib.Path, help=argparse.SUPPRESS)
-    parser.add_argument("--mode", action="append", choices=["eager", "tuned", "best"])
+    parser.add_argument("--mode", action="append", choices=["eager", "tuned", "best", "candle"])
     arguments = parser.parse_args()
     if arguments.work:
         return work(arguments.work, arguments.mode[0], arguments.folder, arguments.threads)

@@ -6,6 +6,8 @@ use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, Var};
 /// One gradient per parameter, in the order of the parameters; `None` where the loss does not depend on it.
 pub struct Gradients {
     values: Vec<Option<Tensor>>,
+    /// By which all of them are to be multiplied.
+    factor: f64,
 }
 
 impl Gradients {
@@ -16,24 +18,38 @@ impl Gradients {
                 .iter()
                 .map(|(_, parameter)| store.remove(parameter.as_tensor()).map(|gradient| gradient.detach()))
                 .collect(),
+            factor: 1.0,
         }
     }
 
-    /// In the order of the parameters.
+    /// In the order of the parameters; to be multiplied by [`Self::factor`].
     pub fn get(&self, parameter: usize) -> Option<&Tensor> {
         self.values.get(parameter)?.as_ref()
+    }
+
+    pub fn factor(&self) -> f64 {
+        self.factor
     }
 
     /// The values of each, by the names of `parameters`, which are those that they were taken for.
     pub fn values(&self, parameters: &[(String, Var)]) -> Result<Vec<(String, Vec<f32>)>> {
         (self.values.iter().zip(parameters))
             .filter_map(|(gradient, (name, _))| Some((name.clone(), gradient.as_ref()?)))
-            .map(|(name, gradient)| Ok((name, values(gradient)?)))
+            .map(|(name, gradient)| Ok((name, values(&self.multiplied(gradient)?)?)))
             .collect()
     }
 
+    fn multiplied(&self, gradient: &Tensor) -> Result<Tensor> {
+        match self.factor {
+            1.0 => Ok(gradient.clone()),
+            factor => gradient.affine(factor, 0.0),
+        }
+    }
+
     /// Adds other gradients of the same parameters.
-    pub fn add(&mut self, other: Self) -> Result<()> {
+    pub fn add(&mut self, mut other: Self) -> Result<()> {
+        self.settle()?;
+        other.settle()?;
         for (sum, other) in self.values.iter_mut().zip(other.values) {
             *sum = match (sum.take(), other) {
                 (Some(sum), Some(other)) => Some((sum + other)?),
@@ -43,6 +59,15 @@ impl Gradients {
         Ok(())
     }
 
+    /// Multiplies by the factor what is to be multiplied.
+    fn settle(&mut self) -> Result<()> {
+        let factor = std::mem::replace(&mut self.factor, 1.0);
+        match factor {
+            1.0 => Ok(()),
+            factor => self.map(|gradient| gradient.affine(factor, 0.0)),
+        }
+    }
+
     fn map(&mut self, with: impl Fn(&Tensor) -> Result<Tensor>) -> Result<()> {
         for gradient in self.values.iter_mut().flatten() {
             *gradient = with(gradient)?;
@@ -50,9 +75,9 @@ impl Gradients {
         Ok(())
     }
 
-    /// Multiplies all of them.
-    pub fn scale(&mut self, factor: f64) -> Result<()> {
-        self.map(|gradient| gradient.affine(factor, 0.0))
+    /// Multiplies all of them, in the pass that reads them next.
+    pub fn scale(&mut self, factor: f64) {
+        self.factor *= factor;
     }
 
     /// Their Euclidean norm, over all parameters; squares are summed in `f64`.
@@ -63,20 +88,20 @@ impl Gradients {
         }
         // All of them at once: a device that works on its own is waited for only here.
         let squares = Tensor::stack(&squares, 0)?.to_vec1::<f64>()?;
-        Ok(squares.iter().sum::<f64>().sqrt())
+        Ok(squares.iter().sum::<f64>().sqrt() * self.factor.abs())
     }
 
     /// Scales them so that their norm, which is `norm`, is at most `limit`. PyTorch's `clip_grad_norm_`, with its 1e-6.
-    pub fn clip_norm(&mut self, norm: f64, limit: f64) -> Result<()> {
+    pub fn clip_norm(&mut self, norm: f64, limit: f64) {
         let factor = limit / (norm + 1e-6);
-        match factor < 1.0 {
-            true => self.scale(factor),
-            false => Ok(()),
+        if factor < 1.0 {
+            self.scale(factor);
         }
     }
 
     /// Keeps every number within ±`limit`. PyTorch's `clip_grad_value_`.
     pub fn clip_value(&mut self, limit: f64) -> Result<()> {
+        self.settle()?;
         self.map(|gradient| gradient.clamp(-limit, limit))
     }
 }
@@ -140,10 +165,10 @@ mod tests {
     fn clipping_by_norm_scales_all_and_clipping_by_value_each() {
         let (_, mut by_norm) = gradients(); // 2, 4, −4
         assert_eq!(by_norm.norm().unwrap(), 6.0);
-        by_norm.clip_norm(6.0, 3.0).unwrap();
+        by_norm.clip_norm(6.0, 3.0);
         let norm = by_norm.norm().unwrap();
         assert!((norm - 3.0).abs() < 1e-6);
-        by_norm.clip_norm(norm, 7.0).unwrap();
+        by_norm.clip_norm(norm, 7.0);
         assert_eq!(by_norm.norm().unwrap(), norm);
         let (_, mut by_value) = gradients();
         by_value.clip_value(3.0).unwrap();
@@ -170,7 +195,10 @@ mod tests {
     fn sums_and_multiples() {
         let (_, mut sum) = gradients();
         sum.add(gradients().1).unwrap();
-        sum.scale(0.25).unwrap();
+        sum.scale(0.5);
+        sum.scale(0.5);
+        assert_eq!(sum.norm().unwrap(), 3.0);
+        sum.clip_value(10.0).unwrap();
         assert_eq!(numbers(&sum), [1.0, 2.0, -2.0]);
     }
 }

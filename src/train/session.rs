@@ -361,7 +361,7 @@ impl<'a> Session<'a> {
         Ok(Content {
             network: self.trainer.network,
             statistics: self.trainer.data.features.statistics(),
-            optimizer: self.trainer.optimizer.state(),
+            optimizer: self.trainer.optimizer.state()?,
             running: self.running.tensors()?,
             state: self.state(),
         })

@@ -7,6 +7,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::element::{Element, for_dtype, slice, with_slice};
+use crate::vector::on_vectors;
 
 /// Elements that one task handles.
 const CHUNK: usize = 1 << 14;
@@ -128,22 +129,57 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
+/// Some values. What is not on vectors goes by way of `f64`.
+#[inline(always)]
+fn values<T: Element>(function: Function, out: &mut [T], input: &[T]) {
+    let pairs = out.iter_mut().zip(input);
+    match function {
+        Function::Relu => pairs.for_each(|(out, &x)| *out = if x < T::zero() { T::zero() } else { x }),
+        Function::LeakyRelu { slope } => {
+            let slope = T::from_f64(slope);
+            pairs.for_each(|(out, &x)| *out = if x < T::zero() { slope * x } else { x });
+        }
+        Function::Tanh => pairs.for_each(|(out, &x)| *out = x.tanh()),
+        Function::Sigmoid => pairs.for_each(|(out, &x)| *out = x.sigmoid()),
+        Function::Elu { .. } | Function::Gelu | Function::GeluTanh => {
+            pairs.for_each(|(out, &x)| *out = T::from_f64(function.value(x.to_f64())));
+        }
+    }
+}
+
+/// Some gradients times the derivative.
+#[inline(always)]
+fn derivatives<T: Element>(function: Function, out: &mut [T], input: &[T], gradient: &[T]) {
+    let triples = out.iter_mut().zip(input.iter().zip(gradient));
+    match function {
+        Function::Relu => triples.for_each(|(out, (&x, &g))| *out = if x > T::zero() { g } else { T::zero() }),
+        Function::LeakyRelu { slope } => {
+            let slope = T::from_f64(slope);
+            triples.for_each(|(out, (&x, &g))| *out = if x > T::zero() { g } else { slope * g });
+        }
+        Function::Tanh => triples.for_each(|(out, (&x, &g))| {
+            let value = x.tanh();
+            *out = g * (T::one() - value * value);
+        }),
+        Function::Sigmoid => triples.for_each(|(out, (&x, &g))| {
+            let value = x.sigmoid();
+            *out = g * (value * (T::one() - value));
+        }),
+        Function::Elu { .. } | Function::Gelu | Function::GeluTanh => {
+            triples.for_each(|(out, (&x, &g))| *out = T::from_f64(g.to_f64() * function.derivative(x.to_f64())));
+        }
+    }
+}
+
 fn forward<T: Element>(function: Function, input: &[T]) -> Vec<T> {
     let mut out = vec![T::zero(); input.len()];
     out.par_chunks_mut(CHUNK)
         .zip(input.par_chunks(CHUNK))
-        .for_each(|(out, input)| match function {
-            // Without the way over f64, so that it becomes vector instructions.
-            Function::Relu => {
-                for (out, &input) in out.iter_mut().zip(input) {
-                    *out = if input < T::zero() { T::zero() } else { input };
-                }
-            }
-            function => {
-                for (out, &input) in out.iter_mut().zip(input) {
-                    *out = T::from_f64(function.value(input.to_f64()));
-                }
-            }
+        .for_each(|(out, input)| {
+            on_vectors(
+                #[inline(always)]
+                || values(function, out, input),
+            );
         });
     out
 }
@@ -153,19 +189,10 @@ fn backward<T: Element>(function: Function, input: &[T], gradient: &[T]) -> Vec<
     out.par_chunks_mut(CHUNK)
         .zip(input.par_chunks(CHUNK).zip(gradient.par_chunks(CHUNK)))
         .for_each(|(out, (input, gradient))| {
-            let pairs = input.iter().zip(gradient);
-            match function {
-                Function::Relu => {
-                    for (out, (&input, &gradient)) in out.iter_mut().zip(pairs) {
-                        *out = if input > T::zero() { gradient } else { T::zero() };
-                    }
-                }
-                function => {
-                    for (out, (&input, &gradient)) in out.iter_mut().zip(pairs) {
-                        *out = T::from_f64(gradient.to_f64() * function.derivative(input.to_f64()));
-                    }
-                }
-            }
+            on_vectors(
+                #[inline(always)]
+                || derivatives(function, out, input, gradient),
+            );
         });
     out
 }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::element::{Element, for_dtype, slice, sum, with_slice};
+use super::element::{Element, for_dtype, slice, sum, sums_of_pairs, with_slice};
+use crate::vector::on_vectors;
 
 /// What a batch was normalised with, per channel; running averages are made of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -78,16 +79,21 @@ fn statistics<T: Element>(sizes: Sizes, input: &[T]) -> BatchStatistics {
     let (mean, variance) = (0..sizes.channels)
         .into_par_iter()
         .map(|channel| {
-            let total: f64 = sizes
-                .planes(input, channel)
-                .map(|plane| sum(plane, |value, _| value))
-                .sum();
-            let mean = total / count as f64;
-            let squares: f64 = sizes
-                .planes(input, channel)
-                .map(|plane| sum(plane, |value, _| (value - mean) * (value - mean)))
-                .sum();
-            (mean, squares / count as f64)
+            on_vectors(
+                #[inline(always)]
+                || {
+                    let mut total = 0.0;
+                    for plane in sizes.planes(input, channel) {
+                        total += sum(plane, |value, _| value);
+                    }
+                    let mean = total / count as f64;
+                    let mut squares = 0.0;
+                    for plane in sizes.planes(input, channel) {
+                        squares += sum(plane, |value, _| (value - mean) * (value - mean));
+                    }
+                    (mean, squares / count as f64)
+                },
+            )
         })
         .unzip();
     BatchStatistics { mean, variance, count }
@@ -110,9 +116,14 @@ fn forward<T: Element>(
             let scale = gamma[channel].to_f64() / (statistics.variance[channel] + epsilon).sqrt();
             let shift = T::from_f64(beta[channel].to_f64() - statistics.mean[channel] * scale);
             let scale = T::from_f64(scale);
-            for (out, &input) in out.iter_mut().zip(input) {
-                *out = input * scale + shift;
-            }
+            on_vectors(
+                #[inline(always)]
+                || {
+                    for (out, &input) in out.iter_mut().zip(input) {
+                        *out = input * scale + shift;
+                    }
+                },
+            );
         });
     out
 }
@@ -134,13 +145,25 @@ fn backward<T: Element>(
         .into_par_iter()
         .map(|channel| {
             let (mean, inverse) = (statistics.mean[channel], inverse(channel));
-            let mut beta_sum = 0.0;
-            let mut gamma_sum = 0.0;
-            for (input, gradient) in sizes.planes(input, channel).zip(sizes.planes(gradient, channel)) {
-                beta_sum += sum(gradient, |value, _| value);
-                gamma_sum += sum(gradient, |value, index| value * (input[index].to_f64() - mean));
-            }
-            (beta_sum, gamma_sum * inverse)
+            on_vectors(
+                #[inline(always)]
+                || {
+                    let mut totals = [0.0; 2];
+                    for (input, gradient) in sizes.planes(input, channel).zip(sizes.planes(gradient, channel)) {
+                        let sums = sums_of_pairs(
+                            gradient,
+                            input,
+                            #[inline(always)]
+                            |gradient, input| {
+                                let gradient = gradient.to_f64();
+                                [gradient, gradient * (input.to_f64() - mean)]
+                            },
+                        );
+                        totals = [totals[0] + sums[0], totals[1] + sums[1]];
+                    }
+                    (totals[0], totals[1] * inverse)
+                },
+            )
         })
         .collect();
     let mut input_gradient = vec![T::zero(); input.len()];
@@ -161,9 +184,14 @@ fn backward<T: Element>(
             let slope = -scale * gamma_sum / count * inverse;
             let offset = -scale * beta_sum / count - slope * statistics.mean[channel];
             let (scale, slope, offset) = (T::from_f64(scale), T::from_f64(slope), T::from_f64(offset));
-            for (out, (&input, &gradient)) in out.iter_mut().zip(input.iter().zip(gradient)) {
-                *out = scale * gradient + slope * input + offset;
-            }
+            on_vectors(
+                #[inline(always)]
+                || {
+                    for (out, (&input, &gradient)) in out.iter_mut().zip(input.iter().zip(gradient)) {
+                        *out = scale * gradient + slope * input + offset;
+                    }
+                },
+            );
         });
     let gamma_gradient = sums.iter().map(|sums| T::from_f64(sums.1)).collect();
     let beta_gradient = sums.iter().map(|sums| T::from_f64(sums.0)).collect();

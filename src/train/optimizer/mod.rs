@@ -4,10 +4,14 @@
 //! and no RMSprop. These are the updates of PyTorch's `Adam`, `AdamW`, `SGD` and `RMSprop`, with their state in the open:
 //! [`Optimizer::state`] and the count of updates are all that there is, and [`Optimizer::restore`] takes them back.
 
+mod device;
+mod host;
+
 use std::collections::HashMap;
 
 use candle_core::{Result, Tensor, Var};
 
+use self::host::Update;
 use super::gradients::Gradients;
 use super::spec::{AdamSpec, DecayOn, OptimizerSpec, RmspropSpec, SgdSpec};
 
@@ -31,34 +35,13 @@ struct Slot {
     name: String,
     parameter: Var,
     decayed: bool,
-    /// What the rule remembers of this parameter, with its name: "mean", "square".
-    memory: Vec<(&'static str, Var)>,
+    /// Of what [`Rule::memories`] names.
+    memory: Memory,
 }
 
-impl Slot {
-    /// A memory that the rule has by construction.
-    fn memory(&self, which: usize) -> Result<&Var> {
-        match self.memory.get(which) {
-            Some((_, var)) => Ok(var),
-            None => candle_core::bail!("the optimiser remembers nothing of {}", self.name),
-        }
-    }
-
-    /// `weight · memory + (1 − weight) · value`, remembered.
-    fn blend(&self, which: usize, weight: f64, value: &Tensor) -> Result<Tensor> {
-        let memory = self.memory(which)?;
-        let blended = ((memory.as_tensor() * weight)? + (value * (1.0 - weight))?)?;
-        memory.set(&blended)?;
-        Ok(blended)
-    }
-
-    /// `weight · memory + value`, remembered.
-    fn accumulate(&self, which: usize, weight: f64, value: &Tensor) -> Result<Tensor> {
-        let memory = self.memory(which)?;
-        let sum = ((memory.as_tensor() * weight)? + value)?;
-        memory.set(&sum)?;
-        Ok(sum)
-    }
+enum Memory {
+    Host(host::Memory),
+    Device(Vec<Var>),
 }
 
 impl Optimizer {
@@ -85,9 +68,14 @@ impl Optimizer {
         let slots = parameters
             .iter()
             .map(|(name, parameter)| {
-                let zeros = |&name: &&'static str| {
-                    let var = Var::zeros(parameter.shape(), parameter.dtype(), parameter.device())?;
-                    Ok((name, var))
+                let count = rule.memories().len();
+                let host = host::Memory::zeros(parameter.dtype(), count, parameter.elem_count());
+                let memory = match host.filter(|_| parameter.device().is_cpu()) {
+                    Some(memory) => Memory::Host(memory),
+                    None => {
+                        let zeros = || Var::zeros(parameter.shape(), parameter.dtype(), parameter.device());
+                        Memory::Device((0..count).map(|_| zeros()).collect::<Result<_>>()?)
+                    }
                 };
                 Ok(Slot {
                     name: name.clone(),
@@ -96,7 +84,7 @@ impl Optimizer {
                         DecayOn::All => true,
                         DecayOn::Weights => parameter.rank() > 1,
                     },
-                    memory: rule.memories().iter().map(zeros).collect::<Result<_>>()?,
+                    memory,
                 })
             })
             .collect::<Result<_>>()?;
@@ -126,70 +114,36 @@ impl Optimizer {
     /// One update. `gradients` are in the order of the parameters; parameters without a gradient stay.
     pub fn step(&mut self, gradients: &Gradients) -> Result<()> {
         self.updates += 1;
-        for (index, slot) in self.slots.iter().enumerate() {
+        for (index, slot) in self.slots.iter_mut().enumerate() {
             let Some(gradient) = gradients.get(index) else { continue };
-            let decay = if slot.decayed { self.weight_decay } else { 0.0 };
-            let mut parameter = slot.parameter.as_tensor().detach();
-            let mut gradient = gradient.clone();
-            match &self.rule {
-                _ if decay == 0.0 => {}
-                Rule::Adamw(_) => parameter = (parameter * (1.0 - self.learning_rate * decay))?,
-                Rule::Adam(_) | Rule::Sgd(_) | Rule::Rmsprop(_) => gradient = (gradient + (&parameter * decay)?)?,
-            }
-            let change = match &self.rule {
-                Rule::Adam(spec) | Rule::Adamw(spec) => self.adam(spec, slot, &gradient)?,
-                Rule::Sgd(spec) => self.sgd(spec, slot, &gradient)?,
-                Rule::Rmsprop(spec) => self.rmsprop(spec, slot, &gradient)?,
+            let how = Update {
+                rule: &self.rule,
+                learning_rate: self.learning_rate,
+                weight_decay: if slot.decayed { self.weight_decay } else { 0.0 },
+                updates: self.updates,
+                scale: gradients.factor(),
             };
-            slot.parameter.set(&(parameter - change)?)?;
+            match &mut slot.memory {
+                Memory::Host(memory) => host::update(&slot.parameter, gradient, memory, how)?,
+                Memory::Device(memory) => device::update(&slot.parameter, gradient, memory, how)?,
+            }
         }
         Ok(())
     }
 
-    fn adam(&self, spec: &AdamSpec, slot: &Slot, gradient: &Tensor) -> Result<Tensor> {
-        let power = i32::try_from(self.updates).unwrap_or(i32::MAX);
-        let first_correction = 1.0 - spec.beta1.powi(power);
-        let second_correction = (1.0 - spec.beta2.powi(power)).sqrt();
-        let mean = slot.blend(0, spec.beta1, gradient)?;
-        let square = slot.blend(1, spec.beta2, &gradient.sqr()?)?;
-        let scale = ((square.sqrt()? / second_correction)? + spec.epsilon)?;
-        (mean / scale)? * (self.learning_rate / first_correction)
-    }
-
-    fn sgd(&self, spec: &SgdSpec, slot: &Slot, gradient: &Tensor) -> Result<Tensor> {
-        if spec.momentum == 0.0 {
-            return gradient * self.learning_rate;
-        }
-        let velocity = slot.accumulate(0, spec.momentum, gradient)?;
-        let direction = match spec.nesterov {
-            true => (gradient + (velocity * spec.momentum)?)?,
-            false => velocity,
-        };
-        direction * self.learning_rate
-    }
-
-    fn rmsprop(&self, spec: &RmspropSpec, slot: &Slot, gradient: &Tensor) -> Result<Tensor> {
-        let square = slot.blend(0, spec.alpha, &gradient.sqr()?)?;
-        let square = match spec.centered {
-            // Rounding may leave a hair below zero where the gradient does not change.
-            true => (square - slot.blend(2, spec.alpha, gradient)?.sqr()?)?.relu()?,
-            false => square,
-        };
-        let direction = (gradient / (square.sqrt()? + spec.epsilon)?)?;
-        let direction = match spec.momentum {
-            0.0 => direction,
-            momentum => slot.accumulate(1, momentum, &direction)?,
-        };
-        direction * self.learning_rate
-    }
-
     /// Everything that a checkpoint must hold beside the numbers: what is remembered, by the parameters' names.
-    pub fn state(&self) -> Vec<(String, Tensor)> {
-        let of_slot = |slot: &Slot| -> Vec<(String, Tensor)> {
-            let named = |(name, var): &(&'static str, Var)| (format!("{}.{name}", slot.name), var.as_tensor().clone());
-            slot.memory.iter().map(named).collect()
-        };
-        self.slots.iter().flat_map(of_slot).collect()
+    pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut state = Vec::new();
+        for slot in &self.slots {
+            for (which, name) in self.rule.memories().iter().enumerate() {
+                let tensor = match &slot.memory {
+                    Memory::Host(memory) => memory.tensor(which, &slot.parameter)?,
+                    Memory::Device(memory) => memory[which].as_tensor().clone(),
+                };
+                state.push((format!("{}.{name}", slot.name), tensor));
+            }
+        }
+        Ok(state)
     }
 
     /// Takes back what [`Self::state`], [`Self::updates`] and [`Self::learning_rate`] gave. Nothing changes unless all of it fits.
@@ -199,17 +153,25 @@ impl Optimizer {
     pub fn restore(&mut self, state: &HashMap<String, Tensor>, updates: u64, learning_rate: f64) -> Result<()> {
         let mut found = Vec::new();
         for slot in &self.slots {
-            for (name, var) in &slot.memory {
+            for name in self.rule.memories() {
                 let key = format!("{}.{name}", slot.name);
+                let shape = slot.parameter.shape();
                 match state.get(&key) {
-                    Some(tensor) if tensor.shape() == var.shape() => found.push((var, tensor)),
-                    Some(tensor) => candle_core::bail!("{key} has shape {:?}, not {:?}", tensor.dims(), var.dims()),
+                    Some(tensor) if tensor.shape() == shape => found.push(tensor),
+                    Some(tensor) => candle_core::bail!("{key} has shape {:?}, not {:?}", tensor.dims(), shape.dims()),
                     None => candle_core::bail!("{key} is missing"),
                 }
             }
         }
-        for (var, tensor) in found {
-            var.set(tensor)?;
+        let mut found = found.into_iter();
+        for slot in &mut self.slots {
+            for which in 0..self.rule.memories().len() {
+                let Some(tensor) = found.next() else { continue };
+                match &mut slot.memory {
+                    Memory::Host(memory) => memory.set(which, tensor)?,
+                    Memory::Device(memory) => memory[which].set(tensor)?,
+                }
+            }
         }
         self.updates = updates;
         self.learning_rate = learning_rate;
@@ -308,13 +270,81 @@ mod tests {
             let (x, y) = (one(), one());
             let mut whole = Optimizer::new(&spec, &[("x".into(), x.clone())]).unwrap();
             walk(&mut whole, &x, 3);
-            let state: HashMap<String, Tensor> =
-                whole.state().into_iter().map(|(k, v)| (k, v.copy().unwrap())).collect();
+            let state: HashMap<String, Tensor> = whole.state().unwrap().into_iter().collect();
             y.set(&x.copy().unwrap()).unwrap();
             let mut resumed = Optimizer::new(&spec, &[("x".into(), y.clone())]).unwrap();
             assert!(resumed.restore(&HashMap::new(), 3, 0.1).is_err() && resumed.updates() == 0);
             resumed.restore(&state, whole.updates(), whole.learning_rate()).unwrap();
             assert_eq!(walk(&mut whole, &x, 3), walk(&mut resumed, &y, 3), "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn one_pass_gives_what_the_operations_give() {
+        let numbers = 40_000;
+        let noise = |seed: u64| {
+            let mut generator = crate::random::Generator::keyed(seed, "test", &[]);
+            let values: Vec<f64> = (0..numbers).map(|_| generator.normal()).collect();
+            Tensor::from_vec(values, numbers, &Device::Cpu).unwrap()
+        };
+        let adam = AdamSpec {
+            weight_decay: 0.1,
+            ..AdamSpec::default()
+        };
+        let sgd = |momentum, nesterov| SgdSpec {
+            momentum,
+            nesterov,
+            weight_decay: 0.1,
+            ..SgdSpec::default()
+        };
+        let rmsprop = |centered, momentum| RmspropSpec {
+            centered,
+            momentum,
+            weight_decay: 0.1,
+            ..RmspropSpec::default()
+        };
+        for spec in [
+            OptimizerSpec::Adam(adam.clone()),
+            OptimizerSpec::Adamw(adam),
+            OptimizerSpec::Sgd(sgd(0.0, false)),
+            OptimizerSpec::Sgd(sgd(0.9, false)),
+            OptimizerSpec::Sgd(sgd(0.9, true)),
+            OptimizerSpec::Rmsprop(rmsprop(false, 0.0)),
+            OptimizerSpec::Rmsprop(rmsprop(true, 0.0)),
+            OptimizerSpec::Rmsprop(rmsprop(true, 0.5)),
+            OptimizerSpec::Rmsprop(rmsprop(false, 0.5)),
+        ] {
+            let parameters = [1, 2].map(|_| Var::from_tensor(&noise(1)).unwrap());
+            let named = [("x".to_owned(), parameters[0].clone())];
+            let mut optimizer = Optimizer::new(&spec, &named).unwrap();
+            assert!(matches!(optimizer.slots[0].memory, Memory::Host(_)));
+            let count = optimizer.rule.memories().len();
+            let memory: Vec<Var> = (0..count)
+                .map(|_| Var::zeros(numbers, candle_core::DType::F64, &Device::Cpu).unwrap())
+                .collect();
+            for step in 1..=3 {
+                let gradient = noise(10 + step);
+                let loss = (parameters[0].as_tensor() * &gradient).unwrap().sum_all().unwrap();
+                let mut gradients = Gradients::take(&mut loss.backward().unwrap(), &named);
+                gradients.scale(0.7);
+                optimizer.step(&gradients).unwrap();
+                let how = Update {
+                    rule: &optimizer.rule,
+                    learning_rate: optimizer.learning_rate,
+                    weight_decay: optimizer.weight_decay,
+                    updates: step,
+                    scale: 0.7,
+                };
+                device::update(&parameters[1], &gradient, &memory, how).unwrap();
+            }
+            let of_operations = (0..count).map(|which| memory[which].as_tensor().clone());
+            let of_one_pass = optimizer.state().unwrap().into_iter().map(|(_, tensor)| tensor);
+            for (a, b) in std::iter::once((parameters[0].as_tensor().clone(), parameters[1].as_tensor().clone()))
+                .chain(of_one_pass.zip(of_operations))
+            {
+                let difference = (a - b).unwrap().abs().unwrap().max_all().unwrap();
+                assert!(difference.to_scalar::<f64>().unwrap() < 1e-12, "{spec:?}");
+            }
         }
     }
 
