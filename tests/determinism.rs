@@ -138,8 +138,11 @@ fn a_rendered_corpus_is_the_same_in_another_cache() {
     assert_eq!(one, two);
 }
 
+/// Names and contents.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// The run's folder; every file of its checkpoints, the predictions and the figures.
-fn everything(lab: &Lab, options: &[&str]) -> (PathBuf, (Vec<(String, Vec<u8>)>, Result)) {
+fn everything(lab: &Lab, options: &[&str]) -> (PathBuf, (Files, Result)) {
     let (run, _) = lab.run_anew("reg", options);
     let mut files = Vec::new();
     for checkpoint in ["best", "last"] {

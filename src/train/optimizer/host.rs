@@ -191,7 +191,7 @@ fn some<T: WithDType + Float>(how: Update, parameter: &mut [T], gradient: &[T], 
                 } else {
                     *velocity
                 };
-                *x = *x - direction * rate;
+                *x -= direction * rate;
             }
         }
         Rule::Rmsprop(spec) => {
@@ -215,7 +215,7 @@ fn some<T: WithDType + Float>(how: Update, parameter: &mut [T], gradient: &[T], 
                     *velocity = *velocity * momentum + direction;
                     direction = *velocity;
                 }
-                *x = *x - direction * rate;
+                *x -= direction * rate;
             }
         }
     }

@@ -283,10 +283,10 @@ impl<T: Element> Backward<'_, T> {
                 );
             });
         } else {
-            for filter in 0..sizes.filters {
+            for (filter, bias) in bias.iter_mut().enumerate() {
                 let sums = self.saved.sums.get((index * sizes.filters + filter) * pixels..);
                 let sums = sums.unwrap_or_default();
-                bias[filter] += self.lay_out(index, filter, (0, sizes.out.0), (sums, sizes.out.1), planes);
+                *bias += self.lay_out(index, filter, (0, sizes.out.0), (sums, sizes.out.1), planes);
             }
         }
         let (filters, taps) = (sizes.group_filters(), sizes.group_taps());
