@@ -334,13 +334,11 @@ fn refuse_known(connection: Option<&Connection>, runs: &Path, id: &str) -> Resul
 }
 
 /// Opens the log and writes its first lines; here a disk that takes nothing is an error.
+    let gap = log::gap(&path)?;
 fn begin_log(dir: &RunDir, lines: &[Option<&Line>]) -> Result<Appender, Error> {
     let path = dir.file(log::FILE);
     let mut log = Appender::open(&path)?;
-    // After a power cut the last line may be torn: the next one begins on its own.
-    if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0) {
-        log.push(b"\n");
-    }
+    log.push(gap);
     lines.iter().flatten().for_each(|line| log.push(&line.to_json()));
     log.flush();
     match log.complaint() {
