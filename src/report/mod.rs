@@ -45,7 +45,7 @@ pub use intervals::{baseline_predictions, of_baselines as baseline_intervals};
 pub use links::relative;
 pub use output::{Output, PAGE};
 pub use overlay::Series;
-pub use read::{PageAt, commands, read};
+pub use read::{PageAt, commands, moment, read};
 pub use several::{SeveralReport, plots_of_several};
 pub use worst::{Worst, worst};
 

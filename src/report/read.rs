@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::table::{OUT_OF_FOLD, reported_split};
 use super::{Again, Member, RunReport, Width, intervals, pooled, relative};
 use crate::track::record::Record;
@@ -35,10 +37,12 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
     let mut remarks = Vec::new();
     let mut best = None;
     let mut recorded = None;
+    let mut began = None;
     match RunDir::open(&run.path).and_then(|dir| Record::read(&dir)) {
         Ok(record) => {
             remarks = record.remarks;
             best = record.best;
+            began = Some(record.provenance.started_at);
             // The log has targets in the order of the data; the index has an order of its own.
             recorded = Some((record.metrics, record.results, record.baselines));
         }
@@ -81,7 +85,9 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
     if let Some(error) = &run.error {
         remarks.push(format!("The run ended with an error: {error}"));
     }
-    let seconds = run.started_at.zip(run.finished_at);
+    // Of a run that was resumed, from its first start on.
+    let started = began.or(run.started_at);
+    let seconds = started.zip(run.finished_at);
     let seconds = seconds.map_or(f64::NAN, |(started, finished)| {
         finished.duration_since(started).as_secs_f64()
     });
@@ -94,9 +100,7 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
         experiment: run.experiment.clone(),
         description: text(["experiment", "description"]),
         status: run.status,
-        started_at: run
-            .started_at
-            .map_or_else(String::new, |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()),
+        started_at: started.map_or_else(String::new, moment),
         seconds,
         seed: run.seed,
         device: run.device.clone(),
@@ -117,6 +121,11 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
         media: BTreeMap::new(),
         width: Width::default(),
     })
+}
+
+/// As a page shows it.
+pub fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 fn is_done(run: &RunSummary) -> bool {

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::log::{self, Entry};
 use super::provenance::Provenance;
-use super::recorder::PROVENANCE;
 use super::rows::{BaselineRow, MetricRow, ResultRow, Status};
 use super::{Error, RunDir};
 use crate::files;
@@ -47,12 +46,9 @@ impl Record {
     /// Files that are missing or cannot be read.
     pub fn read(dir: &RunDir) -> Result<Self, Error> {
         let lines = log::read(&dir.file(log::FILE))?;
-        let path = dir.file(PROVENANCE);
-        let text = std::fs::read(&path).map_err(files::Error::at("read", &path))?;
-        let damaged = |error: serde_json::Error| files::Error::at("read", &path)(error.into());
         let mut record = Self {
             status: None,
-            provenance: serde_json::from_slice(&text).map_err(damaged)?,
+            provenance: Provenance::read(dir)?,
             metrics: Vec::new(),
             results: Vec::new(),
             baselines: Vec::new(),
