@@ -108,7 +108,11 @@ fn a_parent_has_a_page_of_its_own() {
     assert!(text.contains("one standard deviation"), "the band is not explained");
     assert!(assert_links_lead_somewhere(&folder, &text) >= children.len());
     // Each example was tested once by each seed.
-    assert!(text.contains(&format!("{} predictions of the test examples", 2 * common::EXAMPLES)));
+    let examples = common::EXAMPLES;
+    let count = format!("{} predictions of the {examples} test examples", 2 * examples);
+    assert!(text.contains(&count), "{count}");
+    assert!(text.contains(&format!(", of {examples} examples</dd>")));
+    assert!(text.contains("<th scope=\"col\">seed</th>") && text.contains("the seed is that of the run which made it"));
 
     // From the record alone, also elsewhere.
     lab.succeed(&["report", &parent]);

@@ -93,6 +93,8 @@ pub struct RunReport {
     pub baseline_intervals: Vec<BaselineInterval>,
     /// Of a run with repeats, those of all of them.
     pub predictions: Option<Predictions>,
+    /// Where runs of several seeds predict, the seed behind each of the predictions.
+    pub prediction_seeds: Vec<u64>,
     /// Of a run with repeats, what they are: "10 folds".
     pub repeats: String,
     /// The repeats.

@@ -62,8 +62,8 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
     };
     remarks.extend(shared_remarks(&children));
     let split = reported_split(&results).to_owned();
-    let predictions = match children.is_empty() {
-        true => own_predictions(run, &mut remarks),
+    let (predictions, prediction_seeds) = match children.is_empty() {
+        true => (own_predictions(run, &mut remarks), Vec::new()),
         false => predictions_of(&children, &split, &mut remarks),
     };
     let bootstrap = settings.get("evaluate").and_then(|table| table.get("bootstrap"));
@@ -112,6 +112,7 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
         baselines,
         baseline_intervals,
         predictions,
+        prediction_seeds,
         repeats: repeats(&members),
         commands: commands(&run.id, page),
         members: members.into_iter().map(|(member, _)| member).collect(),
@@ -157,8 +158,8 @@ fn shared_remarks(children: &[RunSummary]) -> Vec<String> {
     shared
 }
 
-/// The test predictions of all repeats that are done.
-fn predictions_of(children: &[RunSummary], split: &str, remarks: &mut Vec<String>) -> Option<Predictions> {
+/// The test predictions of all repeats that are done, and the seed behind each where there are several.
+fn predictions_of(children: &[RunSummary], split: &str, remarks: &mut Vec<String>) -> (Option<Predictions>, Vec<u64>) {
     let done: Vec<(u64, &Path)> = (children.iter().rev())
         .filter(|child| is_done(child))
         .map(|child| (child.seed, child.path.as_path()))
@@ -173,16 +174,28 @@ fn predictions_of(children: &[RunSummary], split: &str, remarks: &mut Vec<String
     let sets = pooled::of_seeds(&done, Path::new(PREDICTIONS), "test");
     let sets =
         sets.inspect_err(|error| remarks.push(format!("The predictions of the repeats cannot be read: {error}.")));
-    let all = sets.ok()?.into_iter().reduce(|mut all, mut set| {
-        all.rows.append(&mut set.rows);
-        all
-    });
-    all.map(|mut all| {
-        for row in &mut all.rows {
+    let mut seeds: Vec<u64> = Vec::new();
+    for (seed, _) in &done {
+        if !seeds.contains(seed) {
+            seeds.push(*seed);
+        }
+    }
+    let several = seeds.len() > 1;
+    let mut of_rows = Vec::new();
+    let mut all: Option<Predictions> = None;
+    for (seed, mut set) in seeds.into_iter().zip(sets.unwrap_or_default()) {
+        for row in &mut set.rows {
             split.clone_into(&mut row.split);
         }
-        all
-    })
+        if several {
+            of_rows.resize(of_rows.len() + set.rows.len(), seed);
+        }
+        match &mut all {
+            None => all = Some(set),
+            Some(all) => all.rows.append(&mut set.rows),
+        }
+    }
+    (all, of_rows)
 }
 
 /// The repeats, oldest first, each with its fold.

@@ -368,6 +368,7 @@ impl Work<'_> {
                 self.experiment.evaluate.bootstrap,
             ),
             predictions: Some(predictions),
+            prediction_seeds: Vec::new(),
             repeats: String::new(),
             members: Vec::new(),
             settings_toml: self.header.config_toml.clone(),
