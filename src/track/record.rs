@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::log::{self, Entry};
 use super::provenance::Provenance;
 use super::rows::{BaselineRow, MetricRow, ResultRow, Status};
-use super::{Error, RunDir};
+use super::{Database, Error, RunDir, RunSummary};
 use crate::files;
 
 /// A run, read from log.jsonl and provenance.json.
@@ -226,6 +226,18 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Null => "nothing".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// The results of a run and those of its baselines, in the order in which they were recorded: that of the targets in the experiment
+/// file, or of the classes. The index, which is asked where the log cannot be read, has an order of its own.
+///
+/// # Errors
+/// An index that cannot be read.
+pub fn final_figures(database: &Database, run: &RunSummary) -> Result<(Vec<ResultRow>, Vec<BaselineRow>), Error> {
+    match RunDir::open(&run.path).and_then(|dir| Record::read(&dir)) {
+        Ok(record) if !record.results.is_empty() => Ok((record.results, record.baselines)),
+        _ => Ok((database.results(&run.id)?, database.baselines(&run.id)?)),
     }
 }
 
