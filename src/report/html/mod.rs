@@ -153,6 +153,15 @@ mod tests {
     }
 
     #[test]
+    fn a_tap_shows_what_the_pointer_shows() {
+        for listened in ["\"pointermove\", show", "\"pointerdown\", show"] {
+            assert!(SCRIPT.contains(listened), "{listened}");
+        }
+        // What leaves with the finger would never be seen.
+        assert!(!SCRIPT.contains("\"pointerleave\", hide"));
+    }
+
+    #[test]
     fn style_and_script_ask_for_nothing_outside() {
         for text in [STYLE, SCRIPT] {
             for outside in ["http", "//cdn", "@import", "url(", "fetch(", "XMLHttp", "</s"] {
