@@ -170,6 +170,22 @@ pub fn replace_folder(fresh: &Path, target: &Path, old: &Path, then: Old) -> Res
     }
 }
 
+/// Makes `link` a symbolic link to the folder `target`, which is an absolute path; the folders above `link` are made. Nothing happens
+/// where it is one already.
+pub fn link_folder(target: &Path, link: &Path) -> Result<(), Error> {
+    create_folder(link.parent().unwrap_or(Path::new(".")))?;
+    if std::fs::read_link(link).is_ok_and(|there| there == target) {
+        return Ok(());
+    }
+    #[cfg(unix)]
+    let made = std::os::unix::fs::symlink(target, link);
+    #[cfg(windows)]
+    let made = std::os::windows::fs::symlink_dir(target, link);
+    #[cfg(not(any(unix, windows)))]
+    let made = Err(io::ErrorKind::Unsupported.into());
+    made.map_err(Error::at("make the link", link))
+}
+
 /// Moves a file or folder within a file system. `to` must not be there.
 pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     std::fs::rename(from, to).map_err(Error::at("move", from))

@@ -5,6 +5,8 @@
 mod common;
 mod records_support;
 
+use std::path::Path;
+
 use affect::track::{Database, RunFilter, Status};
 use common::Lab;
 use insta::assert_snapshot;
@@ -371,7 +373,7 @@ fn fake(lab: &Lab, name: &str, script: &str) -> std::ffi::OsString {
 
 #[cfg(unix)]
 #[test]
-fn tensorboard_is_started_on_the_right_folder() {
+fn tensorboard_is_started_on_a_folder_where_runs_have_their_names() {
     let lab = Lab::new();
     let runs = lab.path("runs");
     let parent = make(&runs, Made::default());
@@ -383,24 +385,40 @@ fn tensorboard_is_started_on_the_right_folder() {
         },
     );
     let path = fake(&lab, "tensorboard", "echo \"$@\"; exit 7");
+    let temporary = lab.path("temporary");
     let call = |arguments: &[&str]| {
         let mut command = lab.command(&[&["tensorboard"], arguments].concat());
-        let output = command.env("PATH", &path).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        (output.status.code(), text.replace(runs.to_str().unwrap(), "RUNS"))
+        let output = command.env("PATH", &path).env("TMPDIR", &temporary).output().unwrap();
+        assert_eq!(output.status.code(), Some(7));
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
     };
-    assert_eq!(call(&[]), (Some(7), "--logdir RUNS\n".to_owned()));
-    assert_eq!(
-        call(&[&child, "--port", "0"]),
-        (Some(7), format!("--logdir RUNS/a/{child} --port 0\n"))
-    );
-    assert_eq!(
-        call(&[&parent]),
-        (
-            Some(7),
-            format!("--logdir_spec {child}:RUNS/a/{child},{parent}:RUNS/a/{parent}\n")
-        )
-    );
+    let all = format!("--logdir {}\n", runs.display());
+    assert_eq!(call(&[]), (all.clone(), String::new()));
+    // One run, a parent with its children, and one that is named twice.
+    for (arguments, expected) in [
+        (vec![&*child, "--port", "0"], vec![&child]),
+        (vec![&*parent], vec![&parent, &child]),
+        (vec![&*child, &*parent], vec![&parent, &child]),
+    ] {
+        let (told, complaint) = call(&arguments);
+        assert_eq!(complaint, "");
+        let (folder, rest) = told.strip_prefix("--logdir ").unwrap().split_once(['\n', ' ']).unwrap();
+        assert_eq!(rest, if arguments.len() == 3 { "--port 0\n" } else { "" });
+        let linked = Path::new(folder).join("a");
+        assert_eq!(std::fs::read_dir(&linked).unwrap().count(), expected.len());
+        for id in expected {
+            let [there, link] = [runs.join("a").join(id), linked.join(id)].map(|path| path.canonicalize().unwrap());
+            assert_eq!(there, link);
+        }
+        assert_eq!(call(&arguments).0, told, "another folder for the same runs");
+    }
+    // Where no links can be made.
+    std::fs::remove_dir_all(&temporary).unwrap();
+    std::fs::write(&temporary, "in the way").unwrap();
+    let (told, complaint) = call(&[&child]);
+    assert_eq!(told, all);
+    assert!(complaint.contains("TensorBoard shows all runs instead"), "{complaint}");
 }
 
 #[cfg(unix)]

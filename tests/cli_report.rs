@@ -108,7 +108,11 @@ fn a_parent_has_a_page_of_its_own() {
     assert!(text.contains("one standard deviation"), "the band is not explained");
     assert!(assert_links_lead_somewhere(&folder, &text) >= children.len());
     // Each example was tested once by each seed.
-    assert!(text.contains(&format!("{} predictions of the test examples", 2 * common::EXAMPLES)));
+    let examples = common::EXAMPLES;
+    let count = format!("{} predictions of the {examples} test examples", 2 * examples);
+    assert!(text.contains(&count), "{count}");
+    assert!(text.contains(&format!(", of {examples} examples</dd>")));
+    assert!(text.contains("<th scope=\"col\">seed</th>") && text.contains("the seed is that of the run which made it"));
 
     // From the record alone, also elsewhere.
     lab.succeed(&["report", &parent]);
@@ -132,9 +136,23 @@ fn a_parent_has_a_page_of_its_own() {
 #[test]
 fn several_runs_are_overlaid() {
     let lab = Lab::new();
-    lab.succeed(&["run", "reg.toml", "--seeds", "2", "--jobs", "2"]);
+    let repeated = lab.succeed(&["run", "reg.toml", "--seeds", "2", "--jobs", "2"]);
     lab.succeed(&["run", "reg.toml", "--set", "optimizer.learning_rate=0.03"]);
     let told = lab.succeed(&["report", "--experiment", "reg"]);
+    let parent: String = lab.query("SELECT DISTINCT parent_id FROM runs WHERE parent_id IS NOT NULL");
+    let of_repeats = page(&lab.path("runs/reg").join(&parent));
+    assert!(of_repeats.contains(" examples of the test split") && of_repeats.contains("Each point is one prediction."));
+    // Targets in the order of the experiment file, figures as in all tables.
+    let table = of_repeats.split_once("<table class=\"results\">").unwrap().1;
+    assert!(table.find("<td>valence</td>").unwrap() < table.find("<td>arousal</td>").unwrap());
+    for told in [&repeated.stdout, &lab.succeed(&["show", &parent]).stdout] {
+        assert!(told.find("valence").unwrap() < told.find("arousal").unwrap(), "{told}");
+        let table = told.split("\nsettings").next().unwrap();
+        assert!(
+            !table.contains("NaN") && !table.contains("e-") && !table.contains(" -"),
+            "{table}"
+        );
+    }
     let folder = lab.path(told.stdout.trim()).parent().unwrap().to_path_buf();
     assert!(folder.starts_with(lab.path("runs/reports")), "{}", folder.display());
     let text = page(&folder);

@@ -158,6 +158,7 @@ prop_compose! {
             baselines,
             baseline_intervals: Vec::new(),
             predictions,
+            prediction_seeds: Vec::new(),
             repeats: texts[1].clone(),
             members,
             settings_toml: texts[6].clone(),

@@ -243,6 +243,22 @@ fn a_terminated_run_ends_with_130_and_a_damaged_checkpoint_is_no_loss() {
         }
         lab.succeed(&["resume", id, "--runs", &runs]);
         same(&left(&lab, &runs), &whole, &runs);
+        // Its page is of the whole run, as it is drawn from the record.
+        let page = || std::fs::read_to_string(run.join("report.html")).unwrap();
+        let at_the_end = page();
+        lab.succeed(&["report", id, "--runs", &runs]);
+        let lines = |page: &str| page.lines().map(str::to_owned).collect::<Vec<_>>();
+        let (at_the_end, again) = (lines(&at_the_end), lines(&page()));
+        for (a, b) in at_the_end
+            .iter()
+            .zip(&again)
+            .filter(|(a, _)| !a.contains("<dt>duration</dt>"))
+        {
+            assert_eq!(a, b);
+        }
+        assert_eq!(at_the_end.len(), again.len());
+        let page = again.join("\n");
+        assert!(!page.contains("&quot;resume&quot;") && !page.contains("\"resume\""));
         // There is nothing left to do.
         let complaint = lab.complaint(2, &["resume", id, "--runs", &runs]);
         assert!(complaint.contains("there is nothing left to do"), "{complaint}");

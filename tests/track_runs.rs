@@ -236,6 +236,29 @@ fn a_resumed_run_takes_back_what_came_after_the_checkpoint() {
     check();
     Database::rebuild(runs.path()).unwrap();
     check();
+
+    // Every line of the log is JSON, but for one that was torn.
+    let log = dir.file("log.jsonl");
+    let unreadable = || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        let lines = text.lines().map(serde_json::from_str::<serde_json::Value>);
+        lines.filter(Result::is_err).count()
+    };
+    let tag = |tag: &str| {
+        let database = Database::open(runs.path()).unwrap();
+        let run = database.resolve(dir.id()).unwrap();
+        database.tag(&run, &[tag.to_string()], &[]).unwrap();
+    };
+    tag("a");
+    assert_eq!(unreadable(), 0);
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, text + "{\"at\":\"2026").unwrap();
+    tag("b");
+    assert_eq!(unreadable(), 1);
+    Database::rebuild(runs.path()).unwrap();
+    check();
+    let run = Database::open(runs.path()).unwrap().resolve(dir.id()).unwrap();
+    assert_eq!(run.tags, ["a", "b"]);
 }
 
 #[test]

@@ -390,4 +390,22 @@ fn a_run_shows_its_examples_its_tensors_its_plots_and_its_settings() {
     let rmse: f64 = lab.query("SELECT value FROM results WHERE split = 'test' AND name = 'rmse' AND target = ''");
     let shown = row["metrics"]["final/test:rmse"][1].as_f64().unwrap();
     assert!((shown - rmse).abs() < 1e-6, "{shown} {rmse}");
+
+    // On its own it has the same name and the same row.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        lab.write("bin/tensorboard", "#!/bin/sh\necho \"$2\"\n");
+        std::fs::set_permissions(lab.path("bin/tensorboard"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = lab.command(&["tensorboard", &id]);
+        let output = command
+            .env("PATH", lab.path("bin"))
+            .env("TMPDIR", lab.path("temporary"))
+            .output()
+            .unwrap();
+        let folder = String::from_utf8(output.stdout).unwrap();
+        let (alone, page_alone) = read(Path::new(folder.trim())).unwrap();
+        assert_eq!(page_alone, page);
+        assert_eq!(alone, found);
+    }
 }

@@ -49,7 +49,7 @@ pub fn write(dir: &RunDir, manifest: &Manifest) -> Result<(), Failure> {
 /// Puts sounds and pictures of the worst examples into the report, as far as they are still where they were. `runs`: the folders of the
 /// runs that predicted them.
 pub fn add_to(report: &mut RunReport, runs: &[PathBuf], page: &Path) {
-    let Some(worst) = report.predictions.as_ref().and_then(report::worst) else {
+    let Some(worst) = report::worst(report) else {
         return;
     };
     let mut wanted: HashSet<&str> = worst.rows.iter().map(|(id, _)| id.as_str()).collect();

@@ -5,6 +5,7 @@ use super::output;
 use super::recording;
 use super::repeats;
 use super::run::{self, Before, Origin, Place};
+use crate::track::record::Record;
 use crate::track::{Database, RunDir, RunSummary, Status};
 use crate::train::checkpoint;
 
@@ -70,7 +71,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let state = checkpoint::state_to_go_on(&dir.file("checkpoints"))?;
     let step = state.as_ref().map_or(0, |state| state.validated);
     let metrics = match &state {
-        Some(_) => database.metrics(&summary.id)?,
+        // In the order in which they were recorded, which is that of the page.
+        Some(_) => match Record::read(&dir) {
+            Ok(record) => record.metrics,
+            Err(_) => database.metrics(&summary.id)?,
+        },
         None => Vec::new(),
     };
     drop(database);

@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::folders::RunsArg;
 use super::output;
 use crate::report::table::Comparison;
+use crate::track::record::final_figures;
 use crate::track::{ArtifactRow, BaselineRow, Database, NoteRow, ParamRow, ResultRow, RunSummary};
 
 /// Show a run: settings, results next to baselines, files.
@@ -34,9 +35,10 @@ struct Shown {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let database = Database::open_existing(&args.runs.runs)?;
     let run = database.resolve(&args.run)?;
+    let (results, baselines) = final_figures(&database, &run)?;
     let shown = Shown {
-        results: database.results(&run.id)?,
-        baselines: database.baselines(&run.id)?,
+        results,
+        baselines,
         params: database.params(&run.id)?,
         artifacts: database.artifacts(&run.id)?,
         notes: database.notes(&run.id)?,

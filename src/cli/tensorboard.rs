@@ -1,11 +1,13 @@
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use super::failure::Failure;
 use super::folders::RunsArg;
-use crate::track::Database;
+use super::output;
+use crate::files;
+use crate::track::{Database, RunSummary};
 
 /// Start the installed TensorBoard on all runs, or on some.
 ///
@@ -38,7 +40,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     become_it(module).map_err(|error| did_not_start(&error))
 }
 
-/// Which folders it is to look into.
+/// Which folder it is to look into.
 fn logs(args: &Args) -> Result<Vec<OsString>, Failure> {
     let database = Database::open_existing(&args.runs.runs)?;
     let mut runs = Vec::new();
@@ -47,22 +49,49 @@ fn logs(args: &Args) -> Result<Vec<OsString>, Failure> {
         runs.extend(database.children(&run.id)?);
         runs.push(run);
     }
-    let folder = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    Ok(match runs.as_slice() {
-        [] => vec!["--logdir".into(), folder(&args.runs.runs).into()],
-        [run] => vec!["--logdir".into(), folder(&run.path).into()],
-        several => {
-            let mut spec = OsString::new();
-            for run in several {
-                if !spec.is_empty() {
-                    spec.push(",");
-                }
-                spec.push(format!("{}:", run.id));
-                spec.push(folder(&run.path));
-            }
-            vec!["--logdir_spec".into(), spec]
+    let all = || absolute(&args.runs.runs);
+    let folder = match runs.as_slice() {
+        [] => all(),
+        some => linked(some).unwrap_or_else(|error| {
+            output::warning(&format!("{error}; TensorBoard shows all runs instead"));
+            all()
+        }),
+    };
+    Ok(vec!["--logdir".into(), folder.into()])
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// A folder of links to the folders of `runs`, each in its experiment's folder as in the folder of all runs. With `--logdir_spec`, or
+/// on a run's own folder, TensorBoard knows neither a run's name nor which of its folders are parts of one run, so that its hparams
+/// page shows no figure.
+///
+/// The same runs have the same folder each time: TensorBoard takes the place of this process, so nobody can remove it afterwards.
+fn linked(runs: &[RunSummary]) -> Result<PathBuf, files::Error> {
+    let mut links: Vec<(PathBuf, PathBuf)> = (runs.iter())
+        .map(|run| {
+            let names = run.path.parent().and_then(Path::file_name).zip(run.path.file_name());
+            let (experiment, id) = names.unwrap_or((run.experiment.as_ref(), run.id.as_ref()));
+            (Path::new(experiment).join(id), absolute(&run.path))
+        })
+        .collect();
+    links.sort();
+    links.dedup();
+    let mut hash = blake3::Hasher::new();
+    for (name, target) in &links {
+        for path in [name, target] {
+            hash.update(path.as_os_str().as_encoded_bytes());
+            hash.update(&[0]);
         }
-    })
+    }
+    let name = format!("affect-tensorboard-{}", &hash.finalize().to_hex()[..16]);
+    let folder = std::env::temp_dir().join(name);
+    for (name, target) in &links {
+        files::link_folder(target, &folder.join(name))?;
+    }
+    Ok(folder)
 }
 
 /// Where it is installed for a Python, but its program is not on the PATH.

@@ -32,6 +32,8 @@ pub(super) struct Cloud {
     pub title: String,
     /// Without what the marks are.
     pub caption: String,
+    /// What a point is: "example", or "prediction".
+    pub each: &'static str,
     pub x: &'static str,
     pub y: &'static str,
     /// Where a perfect prediction lies.
@@ -66,10 +68,9 @@ pub(super) fn figure(cloud: Cloud, mut panels: Vec<Panel>) -> Result<Option<Figu
     let in_all: usize = panels.iter().map(|panel| panel.points.len()).sum();
     let hexagons = most_in_panel > MOST_POINTS / grid.columns || in_all > 2 * MOST_POINTS;
     let mut caption = cloud.caption;
-    caption.push_str(if hexagons {
-        " Darker hexagons hold more examples."
-    } else {
-        " Each point is one example."
+    caption.push_str(&match hexagons {
+        true => format!(" Darker hexagons hold more {}s.", cloud.each),
+        false => format!(" Each point is one {}.", cloud.each),
     });
     if left_out > 0 {
         caption.push_str(&format!(" {left_out} more targets are not shown."));
@@ -91,7 +92,7 @@ pub(super) fn figure(cloud: Cloud, mut panels: Vec<Panel>) -> Result<Option<Figu
         };
         let most = bins.iter().map(Bins::most).max().unwrap_or(1);
         if hexagons {
-            shade_legend(canvas, top, most)?;
+            shade_legend(canvas, top, most, cloud.each)?;
             top += LEGEND_ROW;
         }
         let mut spots = Vec::new();

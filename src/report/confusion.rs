@@ -8,7 +8,7 @@ use super::figure::{About, Figure, Spot};
 use super::font::{self, Weight};
 use super::grid::Width;
 use super::metric::split_word;
-use super::predicted::{self, predicted_class, true_class};
+use super::predicted::{self, Count, predicted_class, true_class};
 use super::style::{GREY, INK, LABEL, Look, PAPER, Rect, SMALL, Stroke, Turn, shade};
 use super::{Error, RunReport};
 
@@ -21,6 +21,8 @@ pub(super) struct Matrix {
     pub classes: Vec<String>,
     pub counts: Vec<Vec<u64>>,
     pub split: &'static str,
+    /// Of what is counted.
+    pub of: Count,
 }
 
 impl Matrix {
@@ -32,19 +34,20 @@ impl Matrix {
             return None;
         }
         let mut counts = vec![vec![0_u64; classes.len()]; classes.len()];
-        let mut any = false;
+        let mut counted = Vec::new();
         for row in rows {
             if let (Some(truth), Some(predicted)) = (true_class(row, classes.len()), predicted_class(row))
                 && let Some(cell) = counts.get_mut(truth).and_then(|row| row.get_mut(predicted))
             {
                 *cell += 1;
-                any = true;
+                counted.push(row);
             }
         }
-        any.then(|| Self {
+        (!counted.is_empty()).then(|| Self {
             classes: classes.to_vec(),
             counts,
             split,
+            of: Count::of(counted.into_iter()),
         })
     }
 
@@ -82,6 +85,7 @@ impl Matrix {
             classes,
             counts,
             split: self.split,
+            of: self.of,
         }
     }
 }
@@ -91,7 +95,6 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
         return Ok(None);
     };
     let count = matrix.classes.len();
-    let total: u64 = (0..count).map(|row| matrix.row_total(row)).sum();
     let names: Vec<String> = (0..count)
         .map(|row| {
             format!(
@@ -124,8 +127,9 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
         name: "confusion",
         title: title.clone(),
         caption: format!(
-            "{} by true class (row, with its number of examples) and predicted class (column). Shade and percentage: the share of the row; the diagonal is each class's recall.",
-            predicted::count(total as usize, matrix.split)
+            "{} by true class (row, with its number of {}s) and predicted class (column). Shade and percentage: the share of the row; the diagonal is each class's recall.",
+            matrix.of.of_split(matrix.split),
+            matrix.of.each()
         ),
         width,
         height: TITLE_BLOCK + 6.0 + side + column_label + LABEL + 16.0,
@@ -291,6 +295,10 @@ mod tests {
                 })
                 .collect(),
             split: "test",
+            of: Count {
+                predictions: 0,
+                examples: 0,
+            },
         };
         let total: u64 = matrix.counts.iter().flatten().sum();
         let condensed = matrix.condensed();

@@ -147,6 +147,7 @@ mod tests {
             baselines,
             baseline_intervals: Vec::new(),
             predictions: None,
+            prediction_seeds: Vec::new(),
             repeats: String::new(),
             members: Vec::new(),
             settings_toml: String::new(),

@@ -95,8 +95,8 @@ impl Bins {
 /// The shade of a hexagon with one example: well visible on white.
 const LIGHTEST: f64 = 0.18;
 
-/// A row of shades from one example to `most`.
-pub(super) fn shade_legend(canvas: &Canvas<'_>, top: f64, most: u32) -> Result<(), DrawError> {
+/// A row of shades from one `each` ("example") to `most`.
+pub(super) fn shade_legend(canvas: &Canvas<'_>, top: f64, most: u32, each: &str) -> Result<(), DrawError> {
     const STEPS: usize = 24;
     let look = Look::new(SMALL);
     let middle = top + LEGEND_ROW / 2.0;
@@ -113,6 +113,6 @@ pub(super) fn shade_legend(canvas: &Canvas<'_>, top: f64, most: u32) -> Result<(
             shade(LIGHTEST + (1.0 - LIGHTEST) * step as f64 / (STEPS - 1) as f64),
         )?;
     }
-    let text = format!("{most} examples per hexagon (logarithmic)");
+    let text = format!("{most} {each}s per hexagon (logarithmic)");
     canvas.text(&text, (18.0 + 3.0 * STEPS as f64 + 5.0, middle), look)
 }

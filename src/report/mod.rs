@@ -45,7 +45,7 @@ pub use intervals::{baseline_predictions, of_baselines as baseline_intervals};
 pub use links::relative;
 pub use output::{Output, PAGE};
 pub use overlay::Series;
-pub use read::{PageAt, commands, read};
+pub use read::{PageAt, commands, moment, read};
 pub use several::{SeveralReport, plots_of_several};
 pub use worst::{Worst, worst};
 
@@ -93,6 +93,8 @@ pub struct RunReport {
     pub baseline_intervals: Vec<BaselineInterval>,
     /// Of a run with repeats, those of all of them.
     pub predictions: Option<Predictions>,
+    /// Where runs of several seeds predict, the seed behind each of the predictions.
+    pub prediction_seeds: Vec<u64>,
     /// Of a run with repeats, what they are: "10 folds".
     pub repeats: String,
     /// The repeats.

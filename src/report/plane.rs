@@ -9,9 +9,10 @@ use super::canvas::{BELOW, Canvas, DrawError, Labels, NAME, TITLE_BLOCK};
 use super::figure::{About, Figure, Spot};
 use super::legend::LEGEND_ROW;
 use super::metric::{number, split_word};
-use super::predicted;
+use super::predicted::{self, Count};
 use super::style::{GREY, Marker, PALE, Point, Rect, Stroke, VERMILLION};
 use super::{Error, RunReport};
+use crate::track::PredictionRow;
 
 /// Up to this many examples each get their own arrow; above it, cells of a grid do.
 const MOST_ARROWS: usize = 48;
@@ -43,20 +44,23 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
     let (Some(valence), Some(arousal)) = (index_of("valence"), index_of("arousal")) else {
         return Ok(None);
     };
-    let examples: Vec<Arrow> = rows
+    let drawn: Vec<(&PredictionRow, Arrow)> = rows
         .iter()
         .filter_map(|row| {
             let point = |values: &[f32]| -> Option<Point> {
                 let point = (f64::from(*values.get(valence)?), f64::from(*values.get(arousal)?));
                 (axis::drawable(point.0) && axis::drawable(point.1)).then_some(point)
             };
-            Some(Arrow {
+            let arrow = Arrow {
                 from: point(&row.truth)?,
                 to: point(&row.predicted)?,
                 name: row.id.clone(),
-            })
+            };
+            Some((*row, arrow))
         })
         .collect();
+    let count = Count::of(drawn.iter().map(|(row, _)| *row));
+    let examples: Vec<Arrow> = drawn.into_iter().map(|(_, arrow)| arrow).collect();
     if examples.is_empty() {
         return Ok(None);
     }
@@ -72,7 +76,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
         title: title.clone(),
         caption: format!(
             "{}. {arrows_are} Arrows that all point inwards show predictions drawn towards the mean.",
-            predicted::count(examples.len(), split)
+            count.of_split(split)
         ),
         width: 360.0,
         height: TITLE_BLOCK + LEGEND_ROW + 8.0 + SIDE + BELOW + NAME + 4.0,
@@ -125,7 +129,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
             for example in examples.iter().step_by(examples.len().div_ceil(MOST_DOTS)) {
                 canvas.disc(on_sheet(example.from), 1.8, DOT, 0.7)?;
             }
-            for mean in cell_means(&examples, &plot.x, &plot.y) {
+            for mean in cell_means(&examples, &plot.x, &plot.y, count.each()) {
                 arrow(canvas, on_sheet(mean.from), on_sheet(mean.to))?;
                 spots.push(mean.spot(on_sheet(mean.from)));
             }
@@ -148,7 +152,7 @@ impl Arrow {
 }
 
 /// Means over the cells of a grid; cells that hold under a thousandth of the examples (or fewer than two) are left out.
-fn cell_means(examples: &[Arrow], x: &Axis, y: &Axis) -> Vec<Arrow> {
+fn cell_means(examples: &[Arrow], x: &Axis, y: &Axis, each: &str) -> Vec<Arrow> {
     let mut cells: BTreeMap<(i32, i32), Vec<&Arrow>> = BTreeMap::new();
     for example in examples {
         let cell = (
@@ -172,7 +176,7 @@ fn cell_means(examples: &[Arrow], x: &Axis, y: &Axis) -> Vec<Arrow> {
             Arrow {
                 from: mean(|arrow| arrow.from),
                 to: mean(|arrow| arrow.to),
-                name: format!("mean of {} examples", members.len()),
+                name: format!("mean of {} {each}s", members.len()),
             }
         })
         .collect()

@@ -1,6 +1,9 @@
 //! The predictions that a report speaks of: one split of them, and the names of what is predicted.
 
+use std::collections::HashSet;
+
 use super::RunReport;
+use super::metric::split_word;
 use super::table::OUT_OF_FOLD;
 use crate::track::{Outcome, PredictionRow, Predictions};
 
@@ -50,11 +53,54 @@ pub(super) fn predicted_class(row: &PredictionRow) -> Option<usize> {
     row.predicted.iter().position(|&probability| probability >= best)
 }
 
-/// "412 examples of the test split".
-pub(super) fn count(rows: usize, split: &str) -> String {
-    match split {
-        OUT_OF_FOLD => format!("{rows} predictions of the test examples of all folds"),
-        split => format!("{rows} examples of the {} split", super::metric::split_word(split)),
+/// How many predictions there are, and of how many examples: several runs predict the same ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Count {
+    pub predictions: usize,
+    pub examples: usize,
+}
+
+impl Count {
+    pub fn of<'r>(rows: impl Iterator<Item = &'r PredictionRow>) -> Self {
+        let mut predictions = 0;
+        let ids: HashSet<&str> = rows.inspect(|_| predictions += 1).map(|row| row.id.as_str()).collect();
+        Self {
+            predictions,
+            examples: ids.len(),
+        }
+    }
+
+    pub fn is_repeated(self) -> bool {
+        self.predictions != self.examples
+    }
+
+    /// What a mark stands for.
+    pub fn each(self) -> &'static str {
+        if self.is_repeated() { "prediction" } else { "example" }
+    }
+
+    /// "180", "180 × 3" where each example is predicted by three runs.
+    pub fn short(self) -> String {
+        match self.predictions.checked_div(self.examples) {
+            Some(times) if times > 1 && times * self.examples == self.predictions => {
+                format!("{} × {times}", self.examples)
+            }
+            _ => self.predictions.to_string(),
+        }
+    }
+
+    /// "412 examples of the test split", "1236 predictions of 412 examples of the test split".
+    pub fn of_split(self, split: &str) -> String {
+        let Self { predictions, examples } = self;
+        match (split, self.is_repeated()) {
+            (OUT_OF_FOLD, false) => format!("{predictions} predictions of the test examples of all folds"),
+            (OUT_OF_FOLD, true) => format!("{predictions} predictions of the {examples} test examples of all folds"),
+            (split, false) => format!("{examples} examples of the {} split", split_word(split)),
+            (split, true) => format!(
+                "{predictions} predictions of {examples} examples of the {} split",
+                split_word(split)
+            ),
+        }
     }
 }
 
@@ -70,6 +116,44 @@ mod tests {
             truth: vec![truth],
             predicted: predicted.to_vec(),
         }
+    }
+
+    #[test]
+    fn an_example_that_several_runs_predict_counts_once() {
+        let named = |id: &str| PredictionRow {
+            id: id.to_owned(),
+            ..row(0.0, &[])
+        };
+        let count = |ids: &[&str]| {
+            let rows: Vec<PredictionRow> = ids.iter().map(|id| named(id)).collect();
+            let count = Count::of(rows.iter());
+            [
+                count.short(),
+                count.each().to_owned(),
+                count.of_split("test"),
+                count.of_split(OUT_OF_FOLD),
+            ]
+        };
+        assert_eq!(
+            count(&["a", "b"]),
+            [
+                "2",
+                "example",
+                "2 examples of the test split",
+                "2 predictions of the test examples of all folds"
+            ]
+        );
+        assert_eq!(
+            count(&["a", "b", "a", "b"]),
+            [
+                "2 × 2",
+                "prediction",
+                "4 predictions of 2 examples of the test split",
+                "4 predictions of the 2 test examples of all folds"
+            ]
+        );
+        assert_eq!(count(&["a", "b", "a"])[..2], ["3", "prediction"]);
+        assert_eq!(count(&[])[0], "0");
     }
 
     #[test]

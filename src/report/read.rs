@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::table::{OUT_OF_FOLD, reported_split};
 use super::{Again, Member, RunReport, Width, intervals, pooled, relative};
 use crate::track::record::Record;
@@ -35,10 +37,12 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
     let mut remarks = Vec::new();
     let mut best = None;
     let mut recorded = None;
+    let mut began = None;
     match RunDir::open(&run.path).and_then(|dir| Record::read(&dir)) {
         Ok(record) => {
             remarks = record.remarks;
             best = record.best;
+            began = Some(record.provenance.started_at);
             // The log has targets in the order of the data; the index has an order of its own.
             recorded = Some((record.metrics, record.results, record.baselines));
         }
@@ -58,8 +62,8 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
     };
     remarks.extend(shared_remarks(&children));
     let split = reported_split(&results).to_owned();
-    let predictions = match children.is_empty() {
-        true => own_predictions(run, &mut remarks),
+    let (predictions, prediction_seeds) = match children.is_empty() {
+        true => (own_predictions(run, &mut remarks), Vec::new()),
         false => predictions_of(&children, &split, &mut remarks),
     };
     let bootstrap = settings.get("evaluate").and_then(|table| table.get("bootstrap"));
@@ -81,7 +85,9 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
     if let Some(error) = &run.error {
         remarks.push(format!("The run ended with an error: {error}"));
     }
-    let seconds = run.started_at.zip(run.finished_at);
+    // Of a run that was resumed, from its first start on.
+    let started = began.or(run.started_at);
+    let seconds = started.zip(run.finished_at);
     let seconds = seconds.map_or(f64::NAN, |(started, finished)| {
         finished.duration_since(started).as_secs_f64()
     });
@@ -94,9 +100,7 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
         experiment: run.experiment.clone(),
         description: text(["experiment", "description"]),
         status: run.status,
-        started_at: run
-            .started_at
-            .map_or_else(String::new, |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()),
+        started_at: started.map_or_else(String::new, moment),
         seconds,
         seed: run.seed,
         device: run.device.clone(),
@@ -108,6 +112,7 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
         baselines,
         baseline_intervals,
         predictions,
+        prediction_seeds,
         repeats: repeats(&members),
         commands: commands(&run.id, page),
         members: members.into_iter().map(|(member, _)| member).collect(),
@@ -117,6 +122,11 @@ pub fn read(database: &Database, run: &RunSummary, page: PageAt<'_>) -> Result<R
         media: BTreeMap::new(),
         width: Width::default(),
     })
+}
+
+/// As a page shows it.
+pub fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 fn is_done(run: &RunSummary) -> bool {
@@ -148,8 +158,8 @@ fn shared_remarks(children: &[RunSummary]) -> Vec<String> {
     shared
 }
 
-/// The test predictions of all repeats that are done.
-fn predictions_of(children: &[RunSummary], split: &str, remarks: &mut Vec<String>) -> Option<Predictions> {
+/// The test predictions of all repeats that are done, and the seed behind each where there are several.
+fn predictions_of(children: &[RunSummary], split: &str, remarks: &mut Vec<String>) -> (Option<Predictions>, Vec<u64>) {
     let done: Vec<(u64, &Path)> = (children.iter().rev())
         .filter(|child| is_done(child))
         .map(|child| (child.seed, child.path.as_path()))
@@ -164,16 +174,28 @@ fn predictions_of(children: &[RunSummary], split: &str, remarks: &mut Vec<String
     let sets = pooled::of_seeds(&done, Path::new(PREDICTIONS), "test");
     let sets =
         sets.inspect_err(|error| remarks.push(format!("The predictions of the repeats cannot be read: {error}.")));
-    let all = sets.ok()?.into_iter().reduce(|mut all, mut set| {
-        all.rows.append(&mut set.rows);
-        all
-    });
-    all.map(|mut all| {
-        for row in &mut all.rows {
+    let mut seeds: Vec<u64> = Vec::new();
+    for (seed, _) in &done {
+        if !seeds.contains(seed) {
+            seeds.push(*seed);
+        }
+    }
+    let several = seeds.len() > 1;
+    let mut of_rows = Vec::new();
+    let mut all: Option<Predictions> = None;
+    for (seed, mut set) in seeds.into_iter().zip(sets.unwrap_or_default()) {
+        for row in &mut set.rows {
             split.clone_into(&mut row.split);
         }
-        all
-    })
+        if several {
+            of_rows.resize(of_rows.len() + set.rows.len(), seed);
+        }
+        match &mut all {
+            None => all = Some(set),
+            Some(all) => all.rows.append(&mut set.rows),
+        }
+    }
+    (all, of_rows)
 }
 
 /// The repeats, oldest first, each with its fold.

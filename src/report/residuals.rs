@@ -5,7 +5,7 @@ use super::cloud::{self, Cloud, Panel, Perfect};
 use super::figure::Figure;
 use super::grid::Grid;
 use super::metric::{self, split_word};
-use super::predicted;
+use super::predicted::{self, Count};
 use super::scatter::points;
 use super::{Error, RunReport};
 use crate::evaluate::spread;
@@ -14,6 +14,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
     let Some((targets, split, rows)) = predicted::of_targets(report) else {
         return Ok(None);
     };
+    let count = Count::of(rows.iter().copied());
     let ticks = Grid::of(targets.len(), report.width).ticks();
     let panels = targets.iter().enumerate().map(|(index, target)| {
         let (pairs, texts) = points(&rows, index);
@@ -37,8 +38,9 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
         caption: format!(
             "Predicted less true values of {}, against the predicted ones. Points above zero are predicted too high; a trend or a funnel \
              shows what the model has not learnt.",
-            predicted::count(rows.len(), split)
+            count.of_split(split)
         ),
+        each: count.each(),
         x: "predicted",
         y: "predicted − true",
         perfect: Perfect::Zero,

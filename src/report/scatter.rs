@@ -5,7 +5,7 @@ use super::cloud::{self, Cloud, Panel, Perfect};
 use super::figure::Figure;
 use super::grid::Grid;
 use super::metric::{self, split_word};
-use super::predicted;
+use super::predicted::{self, Count};
 use super::{Error, RunReport};
 use crate::track::PredictionRow;
 
@@ -13,15 +13,22 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
     let Some((targets, split, rows)) = predicted::of_targets(report) else {
         return Ok(None);
     };
+    let count = Count::of(rows.iter().copied());
     let ticks = Grid::of(targets.len(), report.width).ticks();
     let mut gaps = false;
     let panels = targets.iter().enumerate().map(|(index, target)| {
         let (points, texts) = points(&rows, index);
-        gaps |= points.len() < rows.len();
+        let has_gaps = points.len() < rows.len();
+        gaps |= has_gaps;
+        let shown = if has_gaps {
+            points.len().to_string()
+        } else {
+            count.short()
+        };
         let axis = Axis::around(points.iter().flat_map(|point| [point.0, point.1]), ticks);
         Panel {
             target: target.clone(),
-            summaries: summaries(report, split, target, targets.len(), points.len()),
+            summaries: summaries(report, split, target, targets.len(), &shown),
             points,
             texts,
             x: axis.clone(),
@@ -31,7 +38,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
     let panels = panels.collect();
     let mut caption = format!(
         "Predicted against true values of {}; a perfect prediction lies on the dashed line.",
-        predicted::count(rows.len(), split)
+        count.of_split(split)
     );
     if gaps {
         caption.push_str(" Values that are not finite are left out.");
@@ -40,6 +47,7 @@ pub(super) fn figure(report: &RunReport) -> Result<Option<Figure>, Error> {
         name: "predicted-true",
         title: format!("Predicted against true, {} split", split_word(split)),
         caption,
+        each: count.each(),
         x: "true",
         y: "predicted",
         perfect: Perfect::Diagonal,
@@ -68,7 +76,7 @@ pub(super) fn points(rows: &[&PredictionRow], target: usize) -> (Vec<(f64, f64)>
 }
 
 /// "CCC 0.512, RMSE 0.203, n = 180", and shorter.
-fn summaries(report: &RunReport, split: &str, target: &str, targets: usize, count: usize) -> Vec<String> {
+fn summaries(report: &RunReport, split: &str, target: &str, targets: usize, count: &str) -> Vec<String> {
     let figure = |name: &str| {
         let of = |target: &str| {
             let mut rows = report.results.iter();

@@ -1,5 +1,6 @@
 //! The examples on which the model errs most: where to listen first.
 
+use super::RunReport;
 use super::metric::{number, with_minus};
 use super::predicted::{predicted_class, rows, true_class};
 use crate::track::{Outcome, PredictionRow, Predictions};
@@ -20,31 +21,68 @@ pub struct Worst {
 }
 
 /// The worst of the examples that the report speaks of; `None` where there are none.
-pub fn worst(predictions: &Predictions) -> Option<Worst> {
+pub fn worst(report: &RunReport) -> Option<Worst> {
+    let predictions = report.predictions.as_ref()?;
     let (split, rows) = rows(predictions)?;
-    let worst = match &predictions.kind {
-        Outcome::Regression { targets } => furthest(targets, split, &rows),
-        Outcome::Classification { classes } => most_certain_mistakes(classes, split, &rows),
+    let mut worst = match &predictions.kind {
+        Outcome::Regression { targets } => furthest(targets, &rows),
+        Outcome::Classification { classes } => most_certain_mistakes(classes, &rows),
+    };
+    tell_seeds(&mut worst, predictions, &report.prediction_seeds);
+    let worst = Worst {
+        split,
+        order: worst.order,
+        header: worst.header,
+        rows: (worst.rows.into_iter())
+            .map(|(row, cells)| (row.id.clone(), cells))
+            .collect(),
     };
     Some(worst).filter(|worst| !worst.rows.is_empty())
 }
 
+/// The worst predictions, with their cells.
+struct Order<'r> {
+    order: String,
+    header: Vec<String>,
+    rows: Vec<(&'r PredictionRow, Vec<String>)>,
+}
+
 /// Each example once, as bad as it gets; at most [`MOST`].
-fn each_once(rows: impl Iterator<Item = (String, Vec<String>)>) -> Vec<(String, Vec<String>)> {
-    let mut kept: Vec<(String, Vec<String>)> = Vec::new();
-    for (id, cells) in rows {
+fn each_once<'r>(
+    rows: impl Iterator<Item = (&'r PredictionRow, Vec<String>)>,
+) -> Vec<(&'r PredictionRow, Vec<String>)> {
+    let mut kept: Vec<(&PredictionRow, Vec<String>)> = Vec::new();
+    for (row, cells) in rows {
         if kept.len() == MOST {
             break;
         }
-        if kept.iter().all(|(known, _)| *known != id) {
-            kept.push((id, cells));
+        if kept.iter().all(|(known, _)| known.id != row.id) {
+            kept.push((row, cells));
         }
     }
     kept
 }
 
+/// Where runs of several seeds predict the same examples, whose prediction is shown.
+fn tell_seeds(worst: &mut Order<'_>, predictions: &Predictions, seeds: &[u64]) {
+    if seeds.is_empty() {
+        return;
+    }
+    worst.order.push_str(
+        " Each example is there once, with the worst of its predictions; the seed is that of the run which made it.",
+    );
+    worst.header.insert(2, "seed".to_owned());
+    for (row, cells) in &mut worst.rows {
+        let mut behind = predictions.rows.iter().zip(seeds);
+        let seed = behind
+            .find(|(other, _)| std::ptr::eq(*other, *row))
+            .map(|(_, seed)| seed.to_string());
+        cells.insert(2, seed.unwrap_or_else(|| "–".to_owned()));
+    }
+}
+
 /// By the mean over the targets of the absolute error in standard deviations of the true values.
-fn furthest(targets: &[String], split: &'static str, rows: &[&PredictionRow]) -> Worst {
+fn furthest<'r>(targets: &[String], rows: &[&'r PredictionRow]) -> Order<'r> {
     let spreads: Vec<f64> = (0..targets.len()).map(|target| spread(rows, target)).collect();
     let error = |row: &PredictionRow| -> f64 {
         let pairs = row.truth.iter().zip(&row.predicted).zip(&spreads);
@@ -58,7 +96,7 @@ fn furthest(targets: &[String], split: &'static str, rows: &[&PredictionRow]) ->
             sum / targets.len().max(1) as f64
         }
     };
-    let mut order: Vec<(f64, &PredictionRow)> = rows.iter().map(|row| (error(row), *row)).collect();
+    let mut order: Vec<(f64, &'r PredictionRow)> = rows.iter().map(|row| (error(row), *row)).collect();
     order.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));
     let shown = targets.len().min(MOST_TARGETS);
     let mut header: Vec<String> = vec!["example".to_owned(), "group".to_owned(), "error (SD)".to_owned()];
@@ -75,8 +113,7 @@ fn furthest(targets: &[String], split: &'static str, rows: &[&PredictionRow]) ->
         }
         _ => "–".to_owned(),
     };
-    Worst {
-        split,
+    Order {
         order: format!(
             "The largest errors: absolute error in standard deviations of the true values{}.",
             if targets.len() > 1 {
@@ -94,7 +131,7 @@ fn furthest(targets: &[String], split: &'static str, rows: &[&PredictionRow]) ->
             };
             let mut cells = vec![row.id.clone(), row.group.clone(), error];
             cells.extend((0..shown).map(|target| cell(row, target)));
-            (row.id.clone(), cells)
+            (*row, cells)
         })),
     }
 }
@@ -113,8 +150,8 @@ fn spread(rows: &[&PredictionRow], target: usize) -> f64 {
 }
 
 /// By the probability of the wrong class that was chosen.
-fn most_certain_mistakes(classes: &[String], split: &'static str, rows: &[&PredictionRow]) -> Worst {
-    let mut mistakes: Vec<(f32, &PredictionRow, usize, usize)> = rows
+fn most_certain_mistakes<'r>(classes: &[String], rows: &[&'r PredictionRow]) -> Order<'r> {
+    let mut mistakes: Vec<(f32, &'r PredictionRow, usize, usize)> = rows
         .iter()
         .filter_map(|row| {
             let (truth, predicted) = (true_class(row, classes.len())?, predicted_class(row)?);
@@ -124,8 +161,7 @@ fn most_certain_mistakes(classes: &[String], split: &'static str, rows: &[&Predi
         .collect();
     mistakes.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));
     let name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| format!("class {class}"));
-    Worst {
-        split,
+    Order {
         order: format!(
             "The most certain of {} mistakes: those with the highest probability of a wrong class.",
             mistakes.len()
@@ -143,7 +179,7 @@ fn most_certain_mistakes(classes: &[String], split: &'static str, rows: &[&Predi
                 value(*probability),
                 value(of_truth),
             ];
-            (row.id.clone(), cells)
+            (*row, cells)
         })),
     }
 }
@@ -189,8 +225,8 @@ mod tests {
             row("c", &[0.0, 0.0], &[f32::NAN, 0.0]),
         ];
         let rows: Vec<&PredictionRow> = rows.iter().collect();
-        let worst = furthest(&["v".to_owned(), "w".to_owned()], "test", &rows);
-        let ids: Vec<&str> = worst.rows.iter().map(|row| row.0.as_str()).collect();
+        let worst = furthest(&["v".to_owned(), "w".to_owned()], &rows);
+        let ids: Vec<&str> = worst.rows.iter().map(|row| row.0.id.as_str()).collect();
         assert_eq!(ids, ["c", "a", "b"]);
         assert_eq!(worst.rows[0].1[2], "not finite");
         assert_eq!(worst.rows[1].1[3], "1.000 → 2.000");
@@ -204,8 +240,8 @@ mod tests {
             row("sure", &[1.0], &[0.95, 0.05]),
         ];
         let rows: Vec<&PredictionRow> = rows.iter().collect();
-        let worst = most_certain_mistakes(&["x".to_owned(), "y".to_owned()], "test", &rows);
-        let ids: Vec<&str> = worst.rows.iter().map(|row| row.0.as_str()).collect();
+        let worst = most_certain_mistakes(&["x".to_owned(), "y".to_owned()], &rows);
+        let ids: Vec<&str> = worst.rows.iter().map(|row| row.0.id.as_str()).collect();
         assert_eq!(ids, ["sure", "unsure"]);
         assert_eq!(worst.rows[0].1[2..], ["y", "x", "0.950", "0.050"]);
     }
@@ -218,8 +254,8 @@ mod tests {
             row("a", &[0.0], &[3.0]),
         ];
         let rows: Vec<&PredictionRow> = rows.iter().collect();
-        let worst = furthest(&["v".to_owned()], "test", &rows);
-        let ids: Vec<&str> = worst.rows.iter().map(|row| row.0.as_str()).collect();
+        let worst = furthest(&["v".to_owned()], &rows);
+        let ids: Vec<&str> = worst.rows.iter().map(|row| row.0.id.as_str()).collect();
         assert_eq!(ids, ["a", "b"]);
         assert!(worst.rows[0].1[3].ends_with("3.000"));
     }

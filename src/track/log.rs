@@ -5,7 +5,7 @@
 //! is handed to the system as soon as it is made, so a killed process loses nothing that it recorded. The last line may
 //! be torn; readers pass over lines that they cannot read.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -156,6 +156,23 @@ impl Line {
     }
 }
 
+/// What must stand before the next line of the log: a line feed where the last line is torn, as a power cut or a kill may leave it.
+pub(super) fn gap(path: &Path) -> Result<&'static [u8], files::Error> {
+    let at = || files::Error::at("read", path);
+    let mut file = match std::fs::File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(b""),
+        opened => opened.map_err(at())?,
+    };
+    let length = file.metadata().map_err(at())?.len();
+    if length == 0 {
+        return Ok(b"");
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::Start(length - 1)).map_err(at())?;
+    file.read_exact(&mut last).map_err(at())?;
+    Ok(if last == *b"\n" { b"" } else { b"\n" })
+}
+
 /// The lines of a log that can be read, in order.
 pub(super) fn read(path: &Path) -> Result<Vec<Line>, files::Error> {
     let at = || files::Error::at("read", path);
@@ -204,6 +221,17 @@ mod tests {
         bytes.extend_from_slice(b"{\"at\":\"2026-11-21T10:15:30.123Z\",\"event\":\"metr");
         files::write_whole(&path, &bytes).unwrap();
         assert_eq!(read(&path).unwrap(), lines);
+    }
+
+    #[test]
+    fn only_a_torn_line_is_ended_before_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        assert_eq!(gap(&path).unwrap(), b"");
+        for (content, expected) in [("", ""), ("{}\n", ""), ("{}\n{\"at", "\n"), ("{", "\n")] {
+            files::write_whole(&path, content.as_bytes()).unwrap();
+            assert_eq!(gap(&path).unwrap(), expected.as_bytes(), "{content:?}");
+        }
     }
 
     #[test]

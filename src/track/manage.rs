@@ -60,8 +60,7 @@ impl Database {
     fn record(&self, run: &RunSummary, entry: Entry) -> Result<(), Error> {
         let line = Line::now(entry);
         let path = run.path.join(log::FILE);
-        // The line before may be torn.
-        let bytes = [b"\n".as_slice(), &line.to_json()].concat();
+        let bytes = [log::gap(&path)?, &line.to_json()].concat();
         let written = files::append(&path)?.write_all(&bytes);
         written.map_err(files::Error::at("write", &path))?;
         let transaction = self.transaction()?;

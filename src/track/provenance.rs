@@ -9,7 +9,12 @@ use std::process::{Command, Stdio};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::RunDir;
 use super::time;
+use crate::files;
+
+/// The file's name in the run's folder; where the numbers come from.
+pub(super) const FILE: &str = "provenance.json";
 
 /// The record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +103,16 @@ impl Provenance {
             data_fingerprint: circumstances.data_fingerprint,
             feature_key: circumstances.feature_key,
         }
+    }
+
+    /// That of the run in `dir`; of one that was resumed, how it was begun.
+    ///
+    /// # Errors
+    /// A file that is missing or cannot be read.
+    pub fn read(dir: &RunDir) -> Result<Self, files::Error> {
+        let path = dir.file(FILE);
+        let text = std::fs::read(&path).map_err(files::Error::at("read", &path))?;
+        serde_json::from_slice(&text).map_err(|error| files::Error::at("read", &path)(error.into()))
     }
 
     /// As in provenance.json.

@@ -6,9 +6,8 @@ use serde_json::Value;
 
 use super::log::{self, Entry};
 use super::provenance::Provenance;
-use super::recorder::PROVENANCE;
 use super::rows::{BaselineRow, MetricRow, ResultRow, Status};
-use super::{Error, RunDir};
+use super::{Database, Error, RunDir, RunSummary};
 use crate::files;
 
 /// A run, read from log.jsonl and provenance.json.
@@ -47,12 +46,9 @@ impl Record {
     /// Files that are missing or cannot be read.
     pub fn read(dir: &RunDir) -> Result<Self, Error> {
         let lines = log::read(&dir.file(log::FILE))?;
-        let path = dir.file(PROVENANCE);
-        let text = std::fs::read(&path).map_err(files::Error::at("read", &path))?;
-        let damaged = |error: serde_json::Error| files::Error::at("read", &path)(error.into());
         let mut record = Self {
             status: None,
-            provenance: serde_json::from_slice(&text).map_err(damaged)?,
+            provenance: Provenance::read(dir)?,
             metrics: Vec::new(),
             results: Vec::new(),
             baselines: Vec::new(),
@@ -230,6 +226,18 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Null => "nothing".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// The results of a run and those of its baselines, in the order in which they were recorded: that of the targets in the experiment
+/// file, or of the classes. The index, which is asked where the log cannot be read, has an order of its own.
+///
+/// # Errors
+/// An index that cannot be read.
+pub fn final_figures(database: &Database, run: &RunSummary) -> Result<(Vec<ResultRow>, Vec<BaselineRow>), Error> {
+    match RunDir::open(&run.path).and_then(|dir| Record::read(&dir)) {
+        Ok(record) if !record.results.is_empty() => Ok((record.results, record.baselines)),
+        _ => Ok((database.results(&run.id)?, database.baselines(&run.id)?)),
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::appender::Appender;
 use super::log::{self, Entry, Line, Metrics, Results, Start};
 use super::process::Process;
-use super::provenance::Provenance;
+use super::provenance::{self, Provenance};
 use super::rows::{BaselineRow, MetricRow, ResultRow, Status};
 use super::run_dir::RunDir;
 use super::store;
@@ -24,8 +24,6 @@ use super::writer::{Message, Sink, Tensors, Writer};
 use super::{Error, connection, params, time};
 use crate::files;
 
-/// The file with where the numbers come from.
-pub(super) const PROVENANCE: &str = "provenance.json";
 /// Calls that may wait for the thread.
 const QUEUE: usize = 1024;
 /// How long a call waits when the queue is full.
@@ -110,7 +108,7 @@ impl Recorder {
             Begin::New => {
                 refuse_known(connection.as_ref(), runs, dir.id())?;
                 files::write_whole(&dir.file(store::SETTINGS), header.config_toml.as_bytes())?;
-                files::write_whole(&dir.file(PROVENANCE), header.provenance.to_json().as_bytes())?;
+                files::write_whole(&dir.file(provenance::FILE), header.provenance.to_json().as_bytes())?;
                 (None, TensorBoard::new(dir.path(), None))
             }
             Begin::After(step) => {
@@ -336,11 +334,9 @@ fn refuse_known(connection: Option<&Connection>, runs: &Path, id: &str) -> Resul
 /// Opens the log and writes its first lines; here a disk that takes nothing is an error.
 fn begin_log(dir: &RunDir, lines: &[Option<&Line>]) -> Result<Appender, Error> {
     let path = dir.file(log::FILE);
+    let gap = log::gap(&path)?;
     let mut log = Appender::open(&path)?;
-    // After a power cut the last line may be torn: the next one begins on its own.
-    if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0) {
-        log.push(b"\n");
-    }
+    log.push(gap);
     lines.iter().flatten().for_each(|line| log.push(&line.to_json()));
     log.flush();
     match log.complaint() {

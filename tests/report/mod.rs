@@ -22,6 +22,7 @@ fn shell() -> RunReport {
         baselines: Vec::new(),
         baseline_intervals: Vec::new(),
         predictions: None,
+        prediction_seeds: Vec::new(),
         repeats: String::new(),
         members: Vec::new(),
         settings_toml: "[experiment]\nname = \"deam-dynamic-cnn\"\nseed = 42\n\n[dataset]\nkind = \"deam-dynamic\"\nroot = \"data/deam\"\ntargets = [\"valence\", \"arousal\"]\n\n[features]\nkind = \"mel\"\nsample_rate = 44100\nn_fft = 2048\nhop_length = 512\nn_mels = 128\nfmax = 8000.0\n\n[[model.layers]]\nconv2d = { channels = 16, kernel = 3, padding = \"same\", batch_norm = true, activation = \"relu\", max_pool = 2 }\n\n[[model.layers]]\nlinear = \"targets\"\n\n[loss]\nkind = \"mse\"\n\n[optimizer]\nkind = \"adamw\"\nlearning_rate = 1e-3\n".to_owned(),

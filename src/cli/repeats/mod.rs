@@ -30,6 +30,7 @@ use crate::config::Resolved;
 use crate::dataset::split;
 use crate::features::FeatureSet;
 use crate::report::{PageAt, Width};
+use crate::track::record::final_figures;
 use crate::track::{BaselineRow, Database, Recorder, ResultRow, RunDir, RunSummary, Status};
 
 /// How long children whose parent is gone may take to save their state.
@@ -384,10 +385,11 @@ fn done_runs(place: &Place, parent: &Parent) -> Result<Vec<DoneRun>, Failure> {
                     parent.dir.id()
                 )),
             })?;
+        let (results, baselines) = final_figures(&database, &child.run)?;
         runs.push(DoneRun {
             variation,
-            results: database.results(&child.run.id)?,
-            baselines: database.baselines(&child.run.id)?,
+            results,
+            baselines,
             folder: child.run.path.clone(),
             id: child.run.id.clone(),
         });

@@ -7,7 +7,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::evaluate::spread;
 use crate::report::pooled;
-use crate::report::table::{Comparison, DEVIATION, OUT_OF_FOLD};
+use crate::report::table::{Comparison, DEVIATION, OUT_OF_FOLD, shown};
 use crate::track::{BaselineRow, Predictions, ResultRow};
 
 /// A run that is done.
@@ -95,15 +95,14 @@ impl Together {
                 };
                 result.split == deviations && result.name == row.metric && result.target == target
             });
-            let figure = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), output::figure);
             let mut cells = vec![row.metric_label().to_owned()];
             cells.extend(targets.then(|| row.target.clone()));
             cells.extend([
-                figure(row.model),
-                figure(deviation.map(|row| row.value)),
+                shown(row.model),
+                shown(deviation.map(|row| row.value)),
                 row.interval().unwrap_or_default(),
             ]);
-            cells.extend(row.baselines.iter().map(|&value| figure(value)));
+            cells.extend(row.baselines.iter().map(|&value| shown(value)));
             drawn.add_row(cells);
         }
         drawn.to_string()

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use crate::cli::failure::Failure;
 use crate::cli::media;
 use crate::cli::output;
@@ -22,7 +24,8 @@ use crate::nn::Network;
 use crate::report::{self, Output, PageAt, RunReport, Width};
 use crate::track::record::REMARKS;
 use crate::track::{
-    BaselineRow, MetricRow, Outcome, PredictionRow, Predictions, Recorder, ResultRow, RunDir, RunHeader, Status,
+    BaselineRow, MetricRow, Outcome, PredictionRow, Predictions, Provenance, Recorder, ResultRow, RunDir, RunHeader,
+    Status,
 };
 use crate::train::{self, Agreement, Begin, Data, Fitted, Labels, Settings, Stop, fit, predict};
 
@@ -339,21 +342,18 @@ impl Work<'_> {
             runs: folder.parent().and_then(Path::parent).unwrap_or(folder),
         };
         let seed = self.experiment.experiment.seed;
+        // Of a resumed run, how it was begun.
+        let provenance = Provenance::read(self.dir).unwrap_or_else(|_| self.header.provenance.clone());
         self.recorder.event(REMARKS, serde_json::json!({ "remarks": remarks }));
         let mut report = RunReport {
             id: self.dir.id().into(),
             experiment: self.experiment.experiment.name.clone(),
             description: self.experiment.experiment.description.clone(),
             status: done.status,
-            started_at: self
-                .header
-                .provenance
-                .started_at
-                .strftime("%Y-%m-%d %H:%M:%S UTC")
-                .to_string(),
-            seconds: self.started.elapsed().as_secs_f64(),
+            started_at: report::moment(provenance.started_at),
+            seconds: Timestamp::now().duration_since(provenance.started_at).as_secs_f64(),
             seed,
-            device: self.header.provenance.device.clone(),
+            device: provenance.device.clone(),
             best_epoch: done.fitted.best_epoch,
             best_step: done.fitted.best_step,
             monitor: self.experiment.train.early_stopping.monitor.name().into(),
@@ -368,10 +368,11 @@ impl Work<'_> {
                 self.experiment.evaluate.bootstrap,
             ),
             predictions: Some(predictions),
+            prediction_seeds: Vec::new(),
             repeats: String::new(),
             members: Vec::new(),
             settings_toml: self.header.config_toml.clone(),
-            provenance: serde_json::to_value(&self.header.provenance).unwrap_or_default(),
+            provenance: serde_json::to_value(&provenance).unwrap_or_default(),
             remarks,
             media: BTreeMap::new(),
             commands: report::commands(self.dir.id(), page),

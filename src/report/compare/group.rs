@@ -55,12 +55,10 @@ impl RunRecord {
         }
         let mut results = database.results(&summary.id)?;
         // The index has an order of its own; the predictions have that of the data.
-        if let Ok(Predictions {
-            kind: Outcome::Regression { targets },
-            ..
-        }) = &predictions
-        {
-            results.sort_by_key(|row| targets.iter().position(|target| *target == row.target));
+        if let Ok(predictions) = &predictions {
+            let (Outcome::Regression { targets: names } | Outcome::Classification { classes: names }) =
+                &predictions.kind;
+            results.sort_by_key(|row| names.iter().position(|name| *name == row.target));
         }
         Ok(Self {
             baselines,

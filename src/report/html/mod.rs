@@ -141,6 +141,27 @@ mod tests {
     }
 
     #[test]
+    fn printed_tables_break_no_words_and_headings_stay_with_what_they_head() {
+        let (_, print) = STYLE.split_once("@media print {").unwrap();
+        for rule in print.lines().filter(|rule| rule.contains("td")) {
+            assert!(!rule.contains("anywhere"), "{rule}");
+        }
+        let kept = print.lines().find(|rule| rule.contains("break-after: avoid")).unwrap();
+        for heading in ["h2", "summary", "dt", "thead"] {
+            assert!(kept.contains(heading), "{heading}");
+        }
+    }
+
+    #[test]
+    fn a_tap_shows_what_the_pointer_shows() {
+        for listened in ["\"pointermove\", show", "\"pointerdown\", show"] {
+            assert!(SCRIPT.contains(listened), "{listened}");
+        }
+        // What leaves with the finger would never be seen.
+        assert!(!SCRIPT.contains("\"pointerleave\", hide"));
+    }
+
+    #[test]
     fn style_and_script_ask_for_nothing_outside() {
         for text in [STYLE, SCRIPT] {
             for outside in ["http", "//cdn", "@import", "url(", "fetch(", "XMLHttp", "</s"] {

@@ -25,8 +25,7 @@ for (const figure of document.querySelectorAll("figure[data-hover]")) {
     if (value === null) return "not finite";
     return Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(3) : value.toPrecision(4);
   };
-  inner.addEventListener("pointerleave", hide);
-  inner.addEventListener("pointermove", (event) => {
+  const show = (event) => {
     const box = svg.getBoundingClientRect();
     const scale = box.width / svg.viewBox.baseVal.width;
     const x = (event.clientX - box.left) / scale;
@@ -55,8 +54,9 @@ for (const figure of document.querySelectorAll("figure[data-hover]")) {
     if (epoch === null) return hide();
     const lines = ["epoch " + Number(epoch.toFixed(2))];
     for (const { name, points } of panel.curves) {
-      const point = points.find(([at]) => at === epoch);
-      if (point) lines.push(name + "  " + text(point[1]));
+      // A curve of other epochs shows the nearest of its own.
+      const point = points.reduce((best, it) => !best || Math.abs(it[0] - epoch) < Math.abs(best[0] - epoch) ? it : best, null);
+      if (point) lines.push(name + "  " + text(point[1]) + (point[0] === epoch ? "" : " (epoch " + Number(point[0].toFixed(2)) + ")"));
     }
     tip.textContent = lines.join("\n");
     rule.hidden = tip.hidden = false;
@@ -65,5 +65,10 @@ for (const figure of document.querySelectorAll("figure[data-hover]")) {
     rule.style.top = top * scale + "px";
     rule.style.height = (bottom - top) * scale + "px";
     put(place * scale, top * scale, box);
-  });
+  };
+  inner.addEventListener("pointermove", show);
+  // A finger taps: what it shows stays until it taps elsewhere.
+  inner.addEventListener("pointerdown", show);
+  inner.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") hide(); });
+  document.addEventListener("pointerdown", (event) => { if (!inner.contains(event.target)) hide(); });
 }

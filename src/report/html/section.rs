@@ -1,6 +1,7 @@
 //! Facts, results, figures and remarks.
 
 use super::super::metric::split_word;
+use super::super::predicted::Count;
 use super::super::table::{Comparison, OUT_OF_FOLD, Rank, Row, interval, shown};
 use super::super::{Figure, RunReport, Values};
 use super::{Escaped, push};
@@ -26,12 +27,20 @@ pub(super) fn facts(page: &mut String, report: &RunReport) {
         facts.push(("best epoch", format!("{best}{by}")));
     }
     if let Some(predictions) = &report.predictions {
-        let count = |split: &str| predictions.rows.iter().filter(|row| row.split == split).count();
+        let count = |split: &str| Count::of(predictions.rows.iter().filter(|row| row.split == split));
         let counts: Vec<String> = ["train", "val", "test", OUT_OF_FOLD]
             .into_iter()
             .map(|split| (split, count(split)))
-            .filter(|(_, count)| *count > 0)
-            .map(|(split, count)| format!("{count} {}", split_word(split)))
+            .filter(|(_, count)| count.predictions > 0)
+            .map(|(split, count)| match count.is_repeated() {
+                false => format!("{} {}", count.predictions, split_word(split)),
+                true => format!(
+                    "{} {}, of {} examples",
+                    count.predictions,
+                    split_word(split),
+                    count.examples
+                ),
+            })
             .collect();
         if !counts.is_empty() {
             facts.push(("predictions", counts.join(", ")));

@@ -5,7 +5,7 @@ use super::super::{Medium, RunReport, worst};
 use super::{Escaped, push};
 
 pub(super) fn section(page: &mut String, report: &RunReport) {
-    let Some(worst) = report.predictions.as_ref().and_then(worst) else {
+    let Some(worst) = worst(report) else {
         return;
     };
     push(

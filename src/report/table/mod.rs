@@ -228,7 +228,7 @@ pub(super) fn interval(ci: Option<(f64, f64)>) -> Option<String> {
 }
 
 /// "0.512"; "–" where there is no value.
-pub(super) fn shown(value: Option<f64>) -> String {
+pub fn shown(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), metric::number)
 }
 
