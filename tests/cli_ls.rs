@@ -148,7 +148,7 @@ fn parents_are_counted_and_their_children_shown_under_them() {
 ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
  run                    experiment   status      epoch                   seed   children   test                     
 ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
- <4----------------->   c            completed       2                      1   2 runs     rmse 0.3500  ccc 0.6500  
+ <4----------------->   c            completed       –                      1   2 runs     rmse 0.3500  ccc 0.6500  
  <3----------------->   b            completed       2                      1              rmse 0.3000  ccc 0.7000  
  <2----------------->   a            failed          2   18446744073709551615              the loss is not a number 
  <1----------------->   a            completed       2                      1              rmse 0.2000  ccc 0.8000  
@@ -159,7 +159,7 @@ fn parents_are_counted_and_their_children_shown_under_them() {
 ─────────────────────────────────────────────────────────────────────────────────────────────────────
  run                      experiment   status      epoch   seed   children   test                    
 ─────────────────────────────────────────────────────────────────────────────────────────────────────
- <4----------------->     c            completed       2      1   2 runs     rmse 0.3500  ccc 0.6500 
+ <4----------------->     c            completed       –      1   2 runs     rmse 0.3500  ccc 0.6500 
  └ <5----------------->   c            completed       2      1              rmse 0.3500  ccc 0.6500 
  └ <6----------------->   c            completed       2      2              rmse 0.4000  ccc 0.6000 
  <3----------------->     b            completed       2      1              rmse 0.3000  ccc 0.7000 

@@ -157,6 +157,10 @@ fn several_runs_are_overlaid() {
     assert!(folder.starts_with(lab.path("runs/reports")), "{}", folder.display());
     let text = page(&folder);
     assert!(text.contains("Settings that differ") && text.contains("optimizer.learning_rate"));
+    // Both were split by the same seed, one by that of the experiment; repeats are called by their parent.
+    assert!(!text.contains("dataset.split.seed"));
+    let suffix = parent.rsplit('-').next().unwrap();
+    assert!(text.contains(&format!("<li>reg {suffix}: 2 runs (")), "{suffix}");
     for figure in ["results", "loss", "mae"] {
         assert!(text.contains(&format!("id=\"{figure}\"")), "{figure}");
     }

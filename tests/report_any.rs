@@ -229,6 +229,7 @@ fn nothing_of_a_run_becomes_markup_or_leaves_the_page() {
     }];
     let medium = Medium {
         embedded: Some(("audio/wav", vec![0; 5])),
+        beginning: Some(4.0),
         link: Some(attack.to_owned()),
     };
     report.media.insert(attack.to_owned(), medium);

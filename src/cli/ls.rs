@@ -211,7 +211,11 @@ impl Listed {
                 id,
                 run.experiment.clone(),
                 run.status.name().to_owned(),
-                run.epoch.to_string(),
+                match run.children {
+                    0 => run.epoch.to_string(),
+                    // A parent trains nothing itself.
+                    _ => "–".to_owned(),
+                },
                 run.seed.to_string(),
             ];
             if has_parents {

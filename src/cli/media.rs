@@ -15,6 +15,8 @@ const FILE: &str = "media.csv";
 /// Embedded sounds are mono, of this rate (Hz), and no longer than so many seconds: ten of them are 1.3 MB.
 const RATE: u32 = 16_000;
 const LONGEST: f64 = 4.0;
+/// Seconds read beyond that, to see whether there is more.
+const MORE: f64 = 0.05;
 /// A picture of more bytes is not embedded.
 const LARGEST: u64 = 200_000;
 
@@ -62,16 +64,19 @@ pub fn add_to(report: &mut RunReport, runs: &[PathBuf], page: &Path) {
         for record in reader.records().map_while(Result::ok) {
             let field = |column| record.get(column).unwrap_or_default();
             if wanted.remove(field(0)) {
+                let most = LONGEST + MORE;
                 let window = ReadWindow {
                     start: field(3).parse().unwrap_or(0.0),
-                    duration: Some(field(4).parse().unwrap_or(LONGEST).min(LONGEST)),
+                    duration: Some(field(4).parse().unwrap_or(most).min(most)),
                 };
                 let path = Path::new(field(2));
+                let (embedded, is_cut) = match field(1) {
+                    "audio" => sound(path, window).unzip(),
+                    _ => (picture(path), None),
+                };
                 let medium = Medium {
-                    embedded: match field(1) {
-                        "audio" => sound(path, window),
-                        _ => picture(path),
-                    },
+                    embedded,
+                    beginning: is_cut.unwrap_or(false).then_some(LONGEST),
                     link: path.exists().then(|| report::relative(page, path)).flatten(),
                 };
                 media.insert(field(0).to_owned(), medium);
@@ -84,14 +89,17 @@ pub fn add_to(report: &mut RunReport, runs: &[PathBuf], page: &Path) {
     report.media = media;
 }
 
-/// As a WAV file.
-fn sound(path: &Path, window: ReadWindow) -> Option<(&'static str, Vec<u8>)> {
+/// As a WAV file, and whether its end was cut off.
+fn sound(path: &Path, window: ReadWindow) -> Option<((&'static str, Vec<u8>), bool)> {
     let loaded = audio::load_windows(path, &[window], RATE, Resampler::default()).ok()?;
-    let samples = loaded
+    let mut samples = loaded
         .windows
         .into_iter()
         .next()
         .filter(|samples| !samples.is_empty())?;
+    let longest = (LONGEST * f64::from(RATE)) as usize;
+    let is_cut = samples.len() > longest;
+    samples.truncate(longest);
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: RATE,
@@ -105,7 +113,7 @@ fn sound(path: &Path, window: ReadWindow) -> Option<(&'static str, Vec<u8>)> {
         writer.write_sample(sample).ok()?;
     }
     writer.finalize().ok()?;
-    Some(("audio/wav", bytes.into_inner()))
+    Some((("audio/wav", bytes.into_inner()), is_cut))
 }
 
 fn picture(path: &Path) -> Option<(&'static str, Vec<u8>)> {
@@ -119,4 +127,33 @@ fn picture(path: &Path) -> Option<(&'static str, Vec<u8>)> {
         .then(|| std::fs::read(path).ok())
         .flatten()
         .map(|bytes| (kind, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_sound_is_cut_and_that_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wav");
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: RATE,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        for (seconds, kept, expected) in [(3, 3, false), (4, 4, false), (6, 4, true)] {
+            let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+            (0..seconds * RATE).for_each(|sample| writer.write_sample((sample % 100) as i16).unwrap());
+            writer.finalize().unwrap();
+            let window = ReadWindow {
+                start: 0.0,
+                duration: Some(LONGEST + MORE),
+            };
+            let ((_, bytes), is_cut) = sound(&path, window).unwrap();
+            let samples = hound::WavReader::new(bytes.as_slice()).unwrap().duration();
+            assert_eq!((samples, is_cut), (kept * RATE, expected), "{seconds} s");
+        }
+    }
 }

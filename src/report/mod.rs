@@ -143,6 +143,8 @@ pub struct Member {
 pub struct Medium {
     /// A part of it to be played (or seen) in the page: its type ("audio/wav") and its bytes.
     pub embedded: Option<(&'static str, Vec<u8>)>,
+    /// Where that is the beginning of a sound only, its seconds.
+    pub beginning: Option<f64>,
     /// The file, relative to the folder of the page.
     pub link: Option<String>,
 }

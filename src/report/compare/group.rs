@@ -136,14 +136,23 @@ pub fn group(runs: Vec<RunRecord>, grouping: &Grouping) -> Vec<Group> {
     groups
 }
 
-/// The experiment's name, with the random part of the first run's id where that is not enough.
+/// The run by whose id a group is called: the parent, where the runs are the repeats of one, else the first.
+fn called_by(group: &Group) -> &str {
+    let mut parents = group.runs.iter().map(|run| run.summary.parent_id.as_deref());
+    match parents.next().flatten() {
+        Some(parent) if group.runs.len() > 1 && parents.all(|other| other == Some(parent)) => parent,
+        _ => group.runs.first().map_or("", |run| run.summary.id.as_str()),
+    }
+}
+
+/// The experiment's name, with the random part of an id where that is not enough.
 fn names(groups: &[Group]) -> Vec<String> {
     let experiments: Vec<&str> = groups
         .iter()
         .map(|group| group.runs.first().map_or("", |run| run.summary.experiment.as_str()))
         .collect();
     let name = |(group, experiment): (&Group, &&str)| {
-        let id = group.runs.first().map_or("", |run| run.summary.id.as_str());
+        let id = called_by(group);
         match experiments.iter().filter(|other| *other == experiment).count() {
             1 => (*experiment).to_owned(),
             _ => format!("{experiment} {}", id.rsplit('-').next().unwrap_or(id)),

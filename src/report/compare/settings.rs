@@ -6,6 +6,8 @@ use super::group::{Group, RunRecord, matters};
 
 /// So many values of one group are named.
 const NAMED: usize = 3;
+/// Kinds of splits that are drawn with a seed.
+const BY_SEED: [&str; 3] = ["random", "k-fold", "leave-one-group-out"];
 /// So many digits of a hash tell two apart.
 const DIGITS: usize = 10;
 
@@ -28,7 +30,7 @@ pub(super) fn differing(groups: &[Group]) -> Vec<SettingRow> {
     let short = |text: &str| text.chars().take(DIGITS).collect::<String>();
     let settings = keys
         .into_iter()
-        .map(|key| row(groups, key, |run| run.setting(key).unwrap_or_else(|| "–".to_owned())));
+        .map(|key| row(groups, key, |run| effective(run, key).unwrap_or_else(|| "–".to_owned())));
     let circumstances = [
         row(groups, "data", |run| short(&run.summary.data_fingerprint)),
         row(groups, "features", |run| short(&run.summary.feature_key)),
@@ -41,6 +43,17 @@ pub(super) fn differing(groups: &[Group]) -> Vec<SettingRow> {
         .chain(circumstances)
         .filter(|row| row.values.windows(2).any(|pair| pair[0] != pair[1]))
         .collect()
+}
+
+/// The setting; where a split names no seed, the experiment's is its seed.
+fn effective(run: &RunRecord, key: &str) -> Option<String> {
+    run.setting(key).or_else(|| {
+        let of_split = key == "dataset.split.seed"
+            && run
+                .setting("dataset.split.kind")
+                .is_some_and(|kind| BY_SEED.contains(&&*kind));
+        of_split.then(|| run.summary.seed.to_string())
+    })
 }
 
 fn row(groups: &[Group], key: &str, of: impl Fn(&RunRecord) -> String) -> SettingRow {

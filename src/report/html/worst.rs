@@ -66,6 +66,9 @@ fn draw(page: &mut String, medium: &Medium, id: &str) {
             ),
         }
     }
+    if let Some(seconds) = medium.beginning {
+        push(page, format_args!(" <span class=\"cut\">the first {seconds} s</span>"));
+    }
     if let Some(link) = &medium.link {
         push(page, format_args!(" <a href=\"{}\">file</a>", Escaped(link)));
     }
