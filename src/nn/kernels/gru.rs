@@ -5,7 +5,7 @@
 //! frames and parallel in the examples. As a chain of Candle's operations every frame would add a dozen nodes to the graph, and the
 //! gradient of each frame's slice would be as large as the whole sequence.
 //!
-//! Examples are handled [`LANES`] side by side: each number is an array of one value for each example, and loops over such arrays become
+//! Examples are handled `LANES` side by side: each number is an array of one value for each example, and loops over such arrays become
 //! vector instructions. The gradients of the weights are one matrix product for each group of examples, then summed in the order of the groups.
 
 use std::sync::Mutex;
