@@ -4,6 +4,7 @@
 
 pub(super) mod latex;
 pub(super) mod plain;
+pub(super) mod sheet;
 
 use super::metric::{self, Better};
 use crate::evaluate::is_of_the_whole;
