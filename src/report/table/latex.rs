@@ -100,7 +100,7 @@ mod tests {
             \toprule
             metric & target & model (95\% CI) & mean & ridge \\
             \midrule
-            RMSE & valence\_50\% & \textbf{0.220} & \underline{0.310} & \textbf{0.220} \\
+            RMSE & valence\_50\% & \textbf{0.220} & 0.310 & \textbf{0.220} \\
              & average & \textbf{0.212} [0.200, 0.225] & 0.300 & \underline{0.250} \\
             \midrule
             CCC & valence\_50\% & \textbf{0.500} & -- & $-$0.100 \\
