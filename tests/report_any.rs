@@ -192,7 +192,10 @@ proptest! {
         prop_assert_eq!(table.csv().is_empty(), false);
         prop_assert!(table.text(Some(60)).chars().all(|character| character == '\n' || !character.is_control()));
         table.markdown();
-        table.latex(&report.experiment, &report.id);
+        for width in [Width::Page, Width::Column] {
+            let text = table.latex(&report.experiment, &report.id, width);
+            assert_eq!(text.matches("\\begin{table").count(), text.matches("\\end{table").count());
+        }
         headline(&report);
         prop_assert!(Output::of_run(&report).unwrap().files().contains(&"report.html".to_owned()));
     }

@@ -9,11 +9,18 @@ use std::process::Command;
 use affect::report::Output;
 use common::Lab;
 
-/// Sets a document with the files of `folder` named `names`; nothing may stick out of the page by more than `tolerance` points.
-fn set(folder: &Path, names: &[String], tolerance: f64) {
+/// One column, as of an article.
+const PAGE: &str = "\\documentclass{article}\n";
+/// Two columns of 239.7 points, as of a paper on A4.
+const COLUMNS: &str =
+    "\\documentclass[10pt,twocolumn]{article}\n\\setlength{\\textwidth}{489.4pt}\\setlength{\\columnsep}{10pt}\n";
+
+/// Sets a document with the files of `folder` named `names`; nothing may stick out of the page or the column by more than `tolerance`
+/// points.
+fn set(class: &str, folder: &Path, names: &[String], tolerance: f64) {
     let inputs: String = names.iter().map(|name| format!("\\input{{{name}}}\n")).collect();
     let document = format!(
-        "\\documentclass{{article}}\n\\usepackage[T1]{{fontenc}}\n\\usepackage[utf8]{{inputenc}}\n\\usepackage{{booktabs}}\n\
+        "{class}\\usepackage[T1]{{fontenc}}\n\\usepackage[utf8]{{inputenc}}\n\\usepackage{{booktabs}}\n\
          \\begin{{document}}\n{inputs}\\end{{document}}\n"
     );
     affect::files::write_whole(&folder.join("all.tex"), document.as_bytes()).unwrap();
@@ -65,7 +72,7 @@ fn the_tables_of_a_run_are_set() {
     }
     assert_eq!(names.len(), 2);
     // Powers of ten take more room than they seem to.
-    set(folder.path(), &names, 60.0);
+    set(PAGE, folder.path(), &names, 60.0);
 }
 
 #[test]
@@ -102,5 +109,30 @@ fn the_tables_of_repeats_and_comparisons_are_set() {
         "folds/tables/results-mean",
     ];
     // Differences with long names are a little wider than the page in the smallest type, too.
-    set(&lab.path(""), &names.map(str::to_owned), 60.0);
+    set(PAGE, &lab.path(""), &names.map(str::to_owned), 60.0);
+
+    let all = [
+        "report",
+        "--experiment",
+        "reg",
+        "--all-pairs",
+        "--baselines",
+        "--out",
+        "columns",
+        "--width",
+        "column",
+    ];
+    lab.succeed(&all);
+    lab.succeed(&["report", "latest", "--out", "column", "--width", "column"]);
+    let names = [
+        "columns/tables/comparison",
+        "column/tables/results",
+        "folds/tables/results",
+        "folds/tables/results-mean",
+    ];
+    for name in names {
+        let text = lab.read(&format!("{name}.tex"));
+        assert!(!text.contains("table*"), "{text}");
+        set(COLUMNS, &lab.path(""), &[name.to_owned()], 0.1);
+    }
 }

@@ -252,7 +252,7 @@ fn a_resumed_run_takes_back_what_came_after_the_checkpoint() {
     tag("a");
     assert_eq!(unreadable(), 0);
     let text = std::fs::read_to_string(&log).unwrap();
-    files::write_whole(&log, (text + "{\"at\":\"2026").as_bytes()).unwrap();
+    affect::files::write_whole(&log, (text + "{\"at\":\"2026").as_bytes()).unwrap();
     tag("b");
     assert_eq!(unreadable(), 1);
     Database::rebuild(runs.path()).unwrap();

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::folders::RunsArg;
 use super::output;
 use super::selection::{PairsArgs, Selection};
-use crate::report::compare;
+use crate::report::{Width, compare};
 use crate::track::Database;
 
 /// Compare runs: only what differs, first settings, then results.
@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         (false, Format::Text) => output::result(&compared.text(output::table_width())),
         (false, Format::Markdown) => output::result(&compared.markdown()),
         (false, Format::Csv) => output::result(&compared.csv()),
-        (false, Format::Latex) => output::result(&compared.latex()),
+        (false, Format::Latex) => output::result(&compared.latex(Width::default())),
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Args {
     /// The folder for the page, figures and tables. Default: for one run its own folder; for several one in `reports` in the folder of runs.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How wide figures may be.
+    /// How wide figures and LaTeX tables may be.
     #[arg(long, value_enum, default_value_t, value_name = "WIDTH")]
     width: FigureWidth,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum FigureWidth {
-    /// 95 mm, one column of a paper.
+    /// One column of a paper: figures of 95 mm, tables of 84 mm.
     Column,
     /// 190 mm for figures of several panels, 95 mm for others.
     #[default]

@@ -1,9 +1,9 @@
 //! Small panels side by side: as many columns as stay legible.
 
-/// How wide figures may be.
+/// How wide figures and LaTeX tables may be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Width {
-    /// 95 mm: one column of a paper.
+    /// One column of a paper: figures of 95 mm, tables of 84 mm.
     Column,
     /// 190 mm, both columns, for figures of several panels; 95 mm for others.
     #[default]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::compare::Compared;
 use super::table::{Comparison, OUT_OF_FOLD};
-use super::{Error, Figure, RunReport, SeveralReport, html, html_of_several, plots, plots_of_several};
+use super::{Error, Figure, RunReport, SeveralReport, Width, html, html_of_several, plots, plots_of_several};
 use crate::files;
 
 /// The file of the page.
@@ -31,11 +31,23 @@ impl Output {
         if table.split == OUT_OF_FOLD {
             let means = Comparison::of(&report.results, &report.baselines, "test").of_the_whole();
             let caption = format!("Results of {}, mean over {}.", report.experiment, report.repeats);
-            tables.extend(of_comparison("results-mean", &means, &caption, &report.experiment));
+            tables.extend(of_comparison(
+                "results-mean",
+                &means,
+                &caption,
+                &report.experiment,
+                report.width,
+            ));
         }
         let caption = format!("Results of {} on the {} split.", report.experiment, table.split);
         let table = table.with_intervals(&report.baseline_intervals);
-        tables.extend(of_comparison("results", &table, &caption, &report.experiment));
+        tables.extend(of_comparison(
+            "results",
+            &table,
+            &caption,
+            &report.experiment,
+            report.width,
+        ));
         Ok(Self {
             page: html(report, &figures),
             figures,
@@ -53,7 +65,7 @@ impl Output {
         let tables = [
             ("md", compared.markdown()),
             ("csv", compared.csv()),
-            ("tex", compared.latex()),
+            ("tex", compared.latex(report.width)),
         ];
         Ok(Self {
             page: html_of_several(report, &figures),
@@ -92,7 +104,13 @@ impl Output {
 }
 
 /// In three formats; none of a table without rows.
-fn of_comparison(name: &str, table: &Comparison, caption: &str, experiment: &str) -> Vec<(String, String)> {
+fn of_comparison(
+    name: &str,
+    table: &Comparison,
+    caption: &str,
+    experiment: &str,
+    width: Width,
+) -> Vec<(String, String)> {
     if table.rows.is_empty() {
         return Vec::new();
     }
@@ -100,7 +118,7 @@ fn of_comparison(name: &str, table: &Comparison, caption: &str, experiment: &str
     [
         ("md", table.markdown()),
         ("csv", table.csv()),
-        ("tex", table.latex(caption, &label)),
+        ("tex", table.latex(caption, &label, width)),
     ]
     .map(|(kind, text)| (format!("tables/{name}.{kind}"), text))
     .into()

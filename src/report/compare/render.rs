@@ -5,10 +5,9 @@ use std::fmt::Write as _;
 use comfy_table::CellAlignment;
 
 use super::{Compared, Table};
+use crate::report::Width;
+use crate::report::table::sheet::{Cell, Sheet};
 use crate::report::table::{Rank, latex, plain};
-
-/// Rows that a page of an article holds, in small type.
-const MOST_ROWS: usize = 60;
 
 impl Compared {
     /// For a terminal of `width` columns (`None`: as wide as it takes). No colour; the best value of a row carries a `*`.
@@ -82,9 +81,9 @@ impl Compared {
         parts.join("\n\n") + "\n"
     }
 
-    /// A `table` environment for each table: needs `\usepackage{booktabs}`. The best value of a row is bold, the second
-    /// underlined.
-    pub fn latex(&self) -> String {
+    /// A `table` environment for each table, or several where one is too long or too wide: needs `\usepackage{booktabs}`. The best value
+    /// of a row is bold, the second underlined.
+    pub fn latex(&self, width: Width) -> String {
         let mut text = String::from("% needs \\usepackage{booktabs}\n");
         let mut line = |line: String| {
             // Writing to a String does not fail.
@@ -94,9 +93,7 @@ impl Compared {
             line(format!("% {}", plain::one_line(&about)));
         }
         for table in self.tables() {
-            for (part, rows) in table.rows.chunks(MOST_ROWS).enumerate() {
-                line(latex_table(&table, part, rows));
-            }
+            line(sheet(&table, width).draw(width).trim_end().to_owned());
         }
         for sentence in &self.sentences {
             line(format!("% {}", plain::one_line(sentence)));
@@ -188,33 +185,26 @@ impl Compared {
     }
 }
 
-/// The part number `part` (from 0) of a table.
-fn latex_table(table: &Table, part: usize, rows: &[Vec<(String, Rank)>]) -> String {
-    let texts = rows
-        .iter()
-        .map(|row| row.iter().map(|(text, _)| text.clone()).collect());
-    let texts: Vec<Vec<String>> = std::iter::once(table.header.clone()).chain(texts).collect();
-    let header: Vec<String> = table.header.iter().map(|name| latex::escape(name)).collect();
-    let cell = |(text, rank): &(String, Rank)| {
-        let text = latex::escape(text);
-        match rank {
-            Rank::Best => format!("\\textbf{{{text}}}"),
-            Rank::Second => format!("\\underline{{{text}}}"),
-            Rank::Other => text,
-        }
-    };
-    let rows: String = rows
-        .iter()
-        .map(|row| format!("    {} \\\\\n", row.iter().map(cell).collect::<Vec<_>>().join(" & ")))
-        .collect();
-    format!(
-        "\\begin{{table}}\n  \\centering\n{}  \\caption{{{}{}}}\n  \\begin{{tabular}}{{{}{}}}\n    \\toprule\n    {} \\\\\n    \\midrule\n\
-         {rows}    \\bottomrule\n  \\end{{tabular}}\n\\end{{table}}",
-        latex::size(&texts),
-        latex::escape(table.title),
-        if part == 0 { "" } else { " (continued)" },
-        "l".repeat(table.left),
-        "r".repeat(table.header.len() - table.left),
-        header.join(" & ")
-    )
+fn sheet(table: &Table, width: Width) -> Sheet {
+    let names = |(text, _): &(String, Rank)| Cell::name(text);
+    let value = |(text, rank): &(String, Rank)| Cell::value(text, latex::escape(text), *rank);
+    Sheet {
+        caption: table.title.to_owned(),
+        label: None,
+        header: (table.header.iter())
+            .map(|name| match (width, name.as_str()) {
+                (Width::Column, "difference") => "diff.".to_owned(),
+                _ => name.clone(),
+            })
+            .collect(),
+        left: table.left,
+        // The target, where there is one.
+        stays: usize::from(table.left > 1),
+        rows: (table.rows.iter())
+            .map(|row| {
+                let (left, right) = row.split_at(table.left.min(row.len()));
+                left.iter().map(names).chain(right.iter().map(value)).collect()
+            })
+            .collect(),
+    }
 }

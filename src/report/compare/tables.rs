@@ -205,14 +205,13 @@ fn shown(figure: Option<Figure>, with_interval: bool) -> String {
     text
 }
 
-/// Values that look the same share a place; of two none is second.
+/// Values that look the same share a place; none is second where none is worse.
 fn ranks(row: &FigureRow) -> Vec<Rank> {
     let mut means: Vec<f64> = row.values.iter().flatten().map(|figure| figure.mean).collect();
     means.sort_by(|a, b| match metric::better(&row.metric) {
         Better::Lower => a.total_cmp(b),
         Better::Higher => b.total_cmp(a),
     });
-    let count = means.len();
     let mut places: Vec<String> = means.into_iter().map(metric::number).collect();
     places.dedup();
     let place = |figure: &Option<Figure>| {
@@ -221,7 +220,7 @@ fn ranks(row: &FigureRow) -> Vec<Rank> {
     };
     let rank = |figure| match place(figure) {
         Some(0) if places.len() > 1 => Rank::Best,
-        Some(1) if count > 2 => Rank::Second,
+        Some(1) if places.len() > 2 => Rank::Second,
         _ => Rank::Other,
     };
     row.values.iter().map(rank).collect()

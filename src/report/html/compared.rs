@@ -63,7 +63,12 @@ pub(super) fn tables(page: &mut String, report: &SeveralReport) {
              correlation; d: Cohen\u{2019}s d of the groups\u{2019} differences.</p>\n",
         );
     }
-    copies(page, &compared.latex(), &compared.markdown(), &compared.csv());
+    copies(
+        page,
+        &compared.latex(report.width),
+        &compared.markdown(),
+        &compared.csv(),
+    );
 }
 
 fn has(table: &Table, rank: Rank) -> bool {

@@ -140,7 +140,12 @@ fn comparison(page: &mut String, report: &RunReport, table: &Comparison, title: 
     page.push_str(".</p>\n");
     let caption = format!("{title}, {}.", report.experiment);
     let label = format!("tab:{}-{}", report.experiment, table.split);
-    copies(page, &table.latex(&caption, &label), &table.markdown(), &table.csv());
+    copies(
+        page,
+        &table.latex(&caption, &label, report.width),
+        &table.markdown(),
+        &table.csv(),
+    );
     page.push_str("</section>\n");
 }
 

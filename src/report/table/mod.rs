@@ -4,6 +4,7 @@
 
 pub(super) mod latex;
 pub(super) mod plain;
+pub(super) mod sheet;
 
 use super::metric::{self, Better};
 use crate::evaluate::is_of_the_whole;
@@ -171,8 +172,7 @@ impl Row {
             .collect()
     }
 
-    /// The place of each of [`Row::values`]. Values that look the same in the table share a place; where there are only
-    /// two values, none is second.
+    /// The place of each of [`Row::values`]. Values that look the same in the table share a place; none is second where none is worse.
     pub fn ranks(&self) -> Vec<Rank> {
         let values = self.values();
         let mut present: Vec<f64> = values
@@ -194,7 +194,7 @@ impl Row {
                 let place = value.and_then(|value| shown.iter().position(|text| *text == metric::number(value)));
                 match place {
                     Some(0) if count > 1 && shown.len() > 1 => Rank::Best,
-                    Some(1) if count > 2 => Rank::Second,
+                    Some(1) if shown.len() > 2 => Rank::Second,
                     _ => Rank::Other,
                 }
             })
@@ -299,7 +299,7 @@ pub(crate) mod tests {
         );
         assert_eq!(table.baselines, ["mean", "ridge"]);
         let ranks: Vec<Vec<Rank>> = table.rows.iter().map(Row::ranks).collect();
-        assert_eq!(ranks[0], [Rank::Best, Rank::Second, Rank::Best]);
+        assert_eq!(ranks[0], [Rank::Best, Rank::Other, Rank::Best]);
         assert_eq!(ranks[1], [Rank::Best, Rank::Other, Rank::Second]);
         assert_eq!(ranks[2], [Rank::Best, Rank::Other, Rank::Other]);
     }
