@@ -199,7 +199,11 @@ impl Stock {
         value = match &self.frame {
             Some((frame, [forward, backward])) => {
                 let frames = frame.forward(&value.flatten(1, 2)?.transpose(1, 2)?.contiguous()?)?;
-                let of = |gru: &GRU, frames: &Tensor| gru.states_to_tensor(&gru.seq(frames)?)?.mean(1);
+                let of = |gru: &GRU, frames: &Tensor| {
+                    gru.states_to_tensor(&gru.seq(frames)?)?
+                        .reshape((BATCH, (), 8))?
+                        .mean(1)
+                };
                 Tensor::cat(&[of(forward, &frames)?, of(backward, &frames.flip(&[1])?)?], 1)?
             }
             None if self.order == Order::ReluFirst => value.flatten_from(1)?,
