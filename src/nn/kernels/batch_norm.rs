@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::element::{Element, for_dtype, slice, sum, sums_of_pairs, with_slice};
+use super::element::{Element, for_dtype, slice, sum, sum_and_moment, with_slice};
 use crate::vector::on_vectors;
 
 /// What a batch was normalised with, per channel; running averages are made of it.
@@ -150,14 +150,12 @@ fn backward<T: Element>(
                 || {
                     let mut totals = [0.0; 2];
                     for (input, gradient) in sizes.planes(input, channel).zip(sizes.planes(gradient, channel)) {
-                        let sums = sums_of_pairs(
+                        let sums = sum_and_moment(
                             gradient,
                             input,
+                            mean,
                             #[inline(always)]
-                            |gradient, input| {
-                                let gradient = gradient.to_f64();
-                                [gradient, gradient * (input.to_f64() - mean)]
-                            },
+                            |_, gradient| gradient,
                         );
                         totals = [totals[0] + sums[0], totals[1] + sums[1]];
                     }

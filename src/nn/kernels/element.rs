@@ -134,23 +134,62 @@ pub fn sum<T: Element>(values: &[T], map: impl Fn(f64, usize) -> f64) -> f64 {
     lanes.iter().sum::<f64>() + tail
 }
 
-/// Two sums of what `map` makes of pairs of values, each as [`sum`] adds. `a` and `b` are of one length.
+/// Of `back(value, gradient)`: its sum, and the sum of its products with `value − mean`. Both slices are of one length.
+///
+/// The numbers are added in eight interleaved sums of their own type, 64 at a time, and these in `f64`.
 #[inline(always)]
-pub fn sums_of_pairs<T: Element>(a: &[T], b: &[T], map: impl Fn(T, T) -> [f64; 2]) -> [f64; 2] {
-    let mut lanes = [[0.0f64; 8]; 2];
-    let ((eights, rest), (others, other_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    for (a, b) in eights.iter().zip(others) {
-        for lane in 0..8 {
-            let [first, second] = map(a[lane], b[lane]);
-            lanes[0][lane] += first;
-            lanes[1][lane] += second;
+pub fn sum_and_moment<T: Element>(gradients: &[T], values: &[T], mean: f64, back: impl Fn(T, T) -> T) -> [f64; 2] {
+    const BLOCK: usize = 64;
+    let near = T::from_f64(mean);
+    let mut totals = [0.0; 2];
+    for (gradients, values) in gradients.chunks(BLOCK).zip(values.chunks(BLOCK)) {
+        let mut sums = [T::zero(); EIGHT];
+        let mut moments = [T::zero(); EIGHT];
+        let ((gradients, last_gradients), (values, last)) = (gradients.as_chunks(), values.as_chunks());
+        for (gradients, values) in gradients.iter().zip(values) {
+            let (gradients, values): (&[T; EIGHT], &[T; EIGHT]) = (gradients, values);
+            for lane in 0..EIGHT {
+                let back = back(values[lane], gradients[lane]);
+                sums[lane] += back;
+                moments[lane] += back * (values[lane] - near);
+            }
+        }
+        for (lane, (&gradient, &value)) in last_gradients.iter().zip(last).enumerate() {
+            let back = back(value, gradient);
+            sums[lane] += back;
+            moments[lane] += back * (value - near);
+        }
+        for lane in 0..EIGHT {
+            totals[0] += sums[lane].to_f64();
+            totals[1] += moments[lane].to_f64();
         }
     }
-    let mut totals = lanes.map(|lanes| lanes.iter().sum::<f64>());
-    for (&a, &b) in rest.iter().zip(other_rest) {
-        let [first, second] = map(a, b);
-        totals[0] += first;
-        totals[1] += second;
-    }
+    totals[1] -= (mean - near.to_f64()) * totals[0];
     totals
+}
+
+/// Values of loops that become a few vector instructions: one vector of `f32` on most machines.
+pub const EIGHT: usize = 8;
+
+/// The first N values; where not all are there (`FULL` is false), with `zero` after the last one.
+#[inline(always)]
+pub fn read<const FULL: bool, T: Copy, const N: usize>(values: &[T], zero: T) -> [T; N] {
+    if FULL {
+        return values.as_chunks::<N>().0[0];
+    }
+    let count = values.len().min(N);
+    let mut first = [zero; N];
+    first[..count].copy_from_slice(&values[..count]);
+    first
+}
+
+/// Puts `values` where `target` begins: all of them, or as many as it has room for (`FULL` is false).
+#[inline(always)]
+pub fn put<const FULL: bool, T: Copy, const N: usize>(target: &mut [T], values: [T; N]) {
+    if FULL {
+        target.as_chunks_mut::<N>().0[0] = values;
+        return;
+    }
+    let count = target.len().min(N);
+    target[..count].copy_from_slice(&values[..count]);
 }

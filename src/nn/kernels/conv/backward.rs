@@ -9,19 +9,25 @@
 //! the kernel (the input's gradient). The kernel's gradient is summed over groups of [`GROUP`] images, each in order, and then over
 //! the groups in order.
 
+use std::hint::select_unpredictable as select;
+
 use rayon::prelude::*;
 
-use super::super::element::{Element, sum, sums_of_pairs};
-use super::bands::rows_of_a_band;
+use super::super::element::{Element, sum, sum_and_moment};
+use super::bands::{Weights, rows_of_a_band};
 use super::correlate::{Correlate, pack};
 use super::forward::{Forward, Saved, Workspace};
 use super::pool::Rectifier;
 use super::products::Products;
 use super::staging::{Phase, Return};
+use super::winograd;
 use crate::vector::on_vectors;
 
 /// Images whose kernel gradients are summed by one thread: part of the result's definition, not of its scheduling.
 const GROUP: usize = 2;
+
+/// Values of a kernel's gradient that one thread sums over the groups.
+const SUMMED: usize = 4096;
 
 /// Which gradients are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +64,8 @@ struct Backward<'a, T> {
     back: Return,
     /// Of each filter, where there is a batch norm.
     lines: Option<Vec<Line<T>>>,
-    /// For each phase, group after group.
-    packed: Vec<Vec<T>>,
+    /// For each phase.
+    weights: Vec<Weights<T>>,
 }
 
 /// What the forward pass computed, and the gradient of it.
@@ -72,7 +78,7 @@ pub fn run<T: Element>(
 ) -> Gradients<T> {
     let sizes = &forward.sizes;
     let back = Return::new(*sizes, &forward.staging);
-    let packed = match wanted {
+    let weights = match wanted {
         Wanted::All => back.phases.iter().map(|phase| returned(forward, phase)).collect(),
         Wanted::Parameters => Vec::new(),
     };
@@ -83,7 +89,7 @@ pub fn run<T: Element>(
         out,
         back,
         lines: None,
-        packed,
+        weights,
     };
     let sums = backward.sums();
     let number = |which: usize| sums.iter().map(move |sums| sums[which]);
@@ -120,6 +126,10 @@ pub fn run<T: Element>(
             0
         }
     ];
+    let points = match winograd::applies(sizes) {
+        true => winograd::POINTS * sizes.filters * sizes.channels,
+        false => sizes.kernel_len(),
+    };
     let groups = sizes.batch.div_ceil(GROUP);
     let mut of_groups: Vec<&mut [T]> = images.chunks_mut((GROUP * sizes.image()).max(1)).collect();
     of_groups.resize_with(groups, Default::default);
@@ -129,26 +139,31 @@ pub fn run<T: Element>(
         .map_init(
             || backward.workspace(),
             |workspace, (group, images)| {
-                let mut sums = (vec![T::zero(); sizes.kernel_len()], vec![0.0; sizes.filters]);
+                let mut sums = (vec![T::zero(); points], vec![0.0; sizes.filters]);
                 let mut images = images.chunks_mut(sizes.image().max(1));
                 for index in group * GROUP..((group + 1) * GROUP).min(sizes.batch) {
                     backward.image(index, workspace, &mut sums, images.next());
+                }
+                if let Some(gradient) = &mut workspace.gradient {
+                    gradient.finish(&mut sums.0);
                 }
                 sums
             },
         )
         .collect();
-    let mut kernel = vec![T::zero(); sizes.kernel_len()];
+    let mut kernel = vec![T::zero(); points];
+    kernel.par_chunks_mut(SUMMED).enumerate().for_each(|(index, kernel)| {
+        for (part, _) in &parts {
+            let part = &part[index * SUMMED..];
+            kernel.iter_mut().zip(part).for_each(|(total, &part)| *total += part);
+        }
+    });
+    if winograd::applies(sizes) {
+        kernel = winograd::kernel_gradient(&kernel);
+    }
     let mut before = vec![0.0; sizes.filters];
-    for (of_kernel, of_bias) in parts {
-        kernel
-            .iter_mut()
-            .zip(&of_kernel)
-            .for_each(|(total, &part)| *total += part);
-        before
-            .iter_mut()
-            .zip(&of_bias)
-            .for_each(|(total, &part)| *total += part);
+    for (_, part) in &parts {
+        before.iter_mut().zip(part).for_each(|(total, &part)| *total += part);
     }
     if forward.block.first() != Rectifier::Identity {
         bias = before.into_iter().map(T::from_f64).collect();
@@ -162,10 +177,16 @@ pub fn run<T: Element>(
 }
 
 /// The kernel as the input's gradient takes it: for each channel of a group, the weights of every filter and of the phase's taps.
-fn returned<T: Element>(forward: &Forward<T>, phase: &Phase) -> Vec<T> {
+fn returned<T: Element>(forward: &Forward<T>, phase: &Phase) -> Weights<T> {
     let sizes = &forward.sizes;
     let area = sizes.kernel.0 * sizes.kernel.1;
     let (filters, channels) = (sizes.group_filters(), sizes.group_channels());
+    if winograd::applies(sizes) {
+        return Weights::Winograd(winograd::Kernels::new(channels, filters, |channel, filter| {
+            let of_pair = &forward.inputs.kernel[(filter * channels + channel) * area..];
+            std::array::from_fn(|tap| of_pair[area - 1 - tap])
+        }));
+    }
     let mut packed = Vec::new();
     for kernel in forward.inputs.kernel.chunks((filters * channels * area).max(1)) {
         let mut weights = Vec::with_capacity(channels * filters * phase.taps.len());
@@ -177,7 +198,7 @@ fn returned<T: Element>(forward: &Forward<T>, phase: &Phase) -> Vec<T> {
         }
         packed.extend(pack(&weights, filters * phase.taps.len()));
     }
-    packed
+    Weights::Shifted(packed)
 }
 
 /// What one thread computes in.
@@ -187,44 +208,66 @@ struct Space<T> {
     planes: Vec<T>,
     /// Some rows of a group's input gradients.
     positions: Vec<T>,
+    /// Where the kernel's gradient is summed in the transformed space.
+    gradient: Option<winograd::KernelGradient<T>>,
 }
 
 impl<T: Element> Backward<'_, T> {
     fn workspace(&self) -> Space<T> {
+        let sizes = &self.forward.sizes;
         Space {
             forward: self.forward.workspace(),
-            planes: vec![T::zero(); self.forward.sizes.filters * self.back.plane],
+            planes: vec![T::zero(); self.back.len(sizes.filters)],
             positions: Vec::new(),
+            gradient: winograd::applies(sizes).then(|| winograd::KernelGradient::new(sizes.filters, sizes.channels)),
         }
     }
 
-    /// Of a plane of windows: Σg and, with a batch norm, Σg·(y − mean), g being the gradient before the rectifier.
+    /// Of a plane of windows: Σg and, with a batch norm, Σg·(y − mean), g being the gradient before the rectifier. (Without one the
+    /// second sum is of no meaning.)
     #[inline(always)]
     fn sums_of_plane(&self, index: usize) -> [f64; 2] {
         let forward = self.forward;
-        let (plane, rectifier) = (forward.pooled.plane(), forward.block.last().prepared());
+        let plane = forward.pooled.plane();
         let filter = index % forward.sizes.filters;
         let gradient = &self.gradient[index * plane..][..plane];
-        let Some(affine) = forward.inputs.affine else {
-            let out = &self.out[index * plane..][..plane];
-            return sums_of_pairs(
-                gradient,
-                out,
-                #[inline(always)]
-                |gradient, out| [rectifier.back(out, gradient).to_f64(), 0.0],
-            );
+        let (values, mean, scale, shift) = match forward.inputs.affine {
+            None => (self.out, 0.0, T::one(), T::zero()),
+            Some(affine) => {
+                let (scale, shift) = forward.block.normalization(&self.saved.statistics, affine, filter);
+                (self.winners(), self.saved.statistics.mean[filter], scale, shift)
+            }
         };
-        let (scale, shift) = forward.block.normalization(&self.saved.statistics, affine, filter);
-        let mean = self.saved.statistics.mean[filter];
-        sums_of_pairs(
-            gradient,
-            &self.winners()[index * plane..][..plane],
-            #[inline(always)]
-            |gradient, won| {
-                let back = rectifier.back(won * scale + shift, gradient).to_f64();
-                [back, back * (won.to_f64() - mean)]
-            },
-        )
+        let values = &values[index * plane..][..plane];
+        let zero = T::zero();
+        let given = |value: T| value * scale + shift;
+        // A loop for each: with the choice within them they do not become vector instructions.
+        match forward.block.last() {
+            Rectifier::Identity => sum_and_moment(
+                gradient,
+                values,
+                mean,
+                #[inline(always)]
+                |_, gradient| gradient,
+            ),
+            Rectifier::Relu => sum_and_moment(
+                gradient,
+                values,
+                mean,
+                #[inline(always)]
+                |value, gradient| select(given(value) > zero, gradient, zero),
+            ),
+            Rectifier::Leaky { slope } => {
+                let slope = T::from_f64(slope);
+                sum_and_moment(
+                    gradient,
+                    values,
+                    mean,
+                    #[inline(always)]
+                    |value, gradient| select(given(value) > zero, gradient, slope * gradient),
+                )
+            }
+        }
     }
 
     /// The same of each filter.
@@ -269,6 +312,7 @@ impl<T: Element> Backward<'_, T> {
             forward: workspace,
             planes,
             positions,
+            gradient,
         } = space;
         staging.stage(forward.image(index), &mut workspace.staged);
         let pixels = sizes.pixels();
@@ -289,19 +333,27 @@ impl<T: Element> Backward<'_, T> {
                 *bias += self.lay_out(index, filter, (0, sizes.out.0), (sums, sizes.out.1), planes);
             }
         }
-        let (filters, taps) = (sizes.group_filters(), sizes.group_taps());
-        for (group, kernel) in kernel.chunks_mut((filters * taps).max(1)).enumerate() {
-            T::products(Products {
-                planes: &planes[group * filters * self.back.plane + self.back.lead..],
-                stride: self.back.plane,
-                source: &workspace.staged[staging.group(group)..],
-                offsets: &staging.offsets,
-                sums: kernel,
-                pixels: staging.positions,
-            });
+        match gradient {
+            Some(gradient) => {
+                let windows = staging.windows(&workspace.staged, sizes.out.0);
+                gradient.add(windows, self.back.gradients(planes), kernel);
+            }
+            None => {
+                let (filters, taps) = (sizes.group_filters(), sizes.group_taps());
+                for (group, kernel) in kernel.chunks_mut((filters * taps).max(1)).enumerate() {
+                    T::products(Products {
+                        planes: &planes[group * filters * self.back.plane + self.back.lead..],
+                        stride: self.back.plane,
+                        source: &workspace.staged[staging.group(group)..],
+                        offsets: &staging.offsets,
+                        sums: kernel,
+                        pixels: staging.positions,
+                    });
+                }
+            }
         }
         if let Some(target) = target {
-            self.give_back(planes, positions, target);
+            self.give_back(planes, (positions, &mut workspace.space), target);
         }
     }
 
@@ -382,14 +434,17 @@ impl<T: Element> Backward<'_, T> {
     }
 
     /// The gradient of an image, of which every pixel is written.
-    fn give_back(&self, planes: &[T], positions: &mut Vec<T>, target: &mut [T]) {
+    fn give_back(&self, planes: &[T], (positions, space): (&mut Vec<T>, &mut winograd::Space<T>), target: &mut [T]) {
         let sizes = &self.forward.sizes;
         let (channels, filters) = (sizes.group_channels(), sizes.group_filters());
         let plane = sizes.rows * sizes.columns;
         let width = self.forward.staging.width;
         let zeros = vec![T::zero(); channels];
-        let rows_of_a_band = rows_of_a_band(channels, width, 1);
-        for (phase, packed) in self.back.phases.iter().zip(&self.packed) {
+        let rows_of_a_band = match winograd::applies(sizes) {
+            true => winograd::rows_of_a_band(filters, sizes.columns, 2),
+            false => rows_of_a_band(channels, width, 1),
+        };
+        for (phase, weights) in self.back.phases.iter().zip(&self.weights) {
             let taps = filters * phase.taps.len();
             for group in 0..sizes.geometry.groups {
                 let source = &planes[group * filters * self.back.plane..];
@@ -398,15 +453,21 @@ impl<T: Element> Backward<'_, T> {
                     let rows = rows_of_a_band.min(phase.rows() - row);
                     let count = phase.positions(rows, width);
                     positions.resize(positions.len().max(channels * count), T::zero());
-                    T::correlate(Correlate {
-                        source: &source[row * width..],
-                        offsets: &phase.offsets,
-                        weights: &packed[group * channels * taps..][..channels * taps],
-                        start: &zeros,
-                        out: positions,
-                        stride: count,
-                        pixels: count,
-                    });
+                    match weights {
+                        Weights::Shifted(packed) => T::correlate(Correlate {
+                            source: &source[row * width..],
+                            offsets: &phase.offsets,
+                            weights: &packed[group * channels * taps..][..channels * taps],
+                            start: &zeros,
+                            out: positions,
+                            stride: count,
+                            pixels: count,
+                        }),
+                        Weights::Winograd(kernels) => {
+                            let windows = self.back.windows(planes, row, rows);
+                            winograd::correlate(kernels, windows, &zeros, (positions, count), space);
+                        }
+                    }
                     for (target, positions) in targets.chunks_mut(plane).zip(positions.chunks(count)) {
                         let end = positions.len().min(rows * width);
                         self.back.collect(phase, row, width, &positions[..end], target);
@@ -429,11 +490,13 @@ fn rectify<T: Element>(
         return 0.0;
     }
     let prepared = rectifier.prepared();
+    // One, of which the compiler knows nothing: values that may stay as they are become stores under a mask, which are slow.
+    let one = std::hint::black_box(T::one());
     let mut total = 0.0;
     for (target, sums) in plane.chunks_mut(to).zip(sums.chunks(width)).take(rows) {
         let target = &mut target[..columns];
         for (target, &sum) in target.iter_mut().zip(sums) {
-            *target = prepared.back(sum, *target);
+            *target = prepared.back(sum, *target * one);
         }
         total += sum(target, |value, _| value);
     }
@@ -443,7 +506,7 @@ fn rectify<T: Element>(
 /// Adds the value of each window of 2 × 2 where its place says. Plain loops, which the compiler turns into vector instructions.
 #[inline(always)]
 fn add_to_fours<T: Element>(above: &mut [[T; 2]], below: &mut [[T; 2]], places: &[u8], value: impl Fn(usize) -> T) {
-    const SOME: usize = 64;
+    const SOME: usize = 32;
     let mut values = [T::zero(); SOME];
     for first in (0..places.len()).step_by(SOME) {
         let places = &places[first..(first + SOME).min(places.len())];
@@ -455,8 +518,8 @@ fn add_to_fours<T: Element>(above: &mut [[T; 2]], below: &mut [[T; 2]], places: 
             let rows = &mut rows[first..first + places.len()];
             for at in 0..places.len() {
                 let (value, place) = (values[at], places[at]);
-                rows[at][0] += if place == places_of_row { value } else { T::zero() };
-                rows[at][1] += if place == places_of_row + 1 { value } else { T::zero() };
+                rows[at][0] += select(place == places_of_row, value, T::zero());
+                rows[at][1] += select(place == places_of_row + 1, value, T::zero());
             }
         }
     }

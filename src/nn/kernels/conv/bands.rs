@@ -4,6 +4,7 @@ use super::super::element::Element;
 use super::correlate::{Correlate, PIXELS};
 use super::geometry::Sizes;
 use super::staging::Staging;
+use super::winograd;
 
 /// Values that a band has, about: what stays in the second cache.
 const VALUES: usize = 32_768;
@@ -18,6 +19,13 @@ pub struct Band<'a, T> {
     pub sums: &'a mut [T],
 }
 
+/// A convolution's weights, as the way in which it is computed takes them.
+pub enum Weights<T> {
+    /// By [`super::correlate::pack`], group after group.
+    Shifted(Vec<T>),
+    Winograd(winograd::Kernels<T>),
+}
+
 /// Rows of a band of so many planes: a multiple of `window` rows.
 pub fn rows_of_a_band(planes: usize, width: usize, window: usize) -> usize {
     (VALUES / (planes * width).max(1))
@@ -25,39 +33,55 @@ pub fn rows_of_a_band(planes: usize, width: usize, window: usize) -> usize {
         .max(window)
 }
 
+/// The same for what is computed of a convolution's inputs.
+fn rows_forward(sizes: &Sizes, staging: &Staging, window: usize) -> usize {
+    match winograd::applies(sizes) {
+        true => winograd::rows_of_a_band(sizes.channels, sizes.out.1, window),
+        false => rows_of_a_band(sizes.group_filters(), staging.width, window),
+    }
+}
+
 /// Values that the sums of a band need.
 pub fn scratch_len(sizes: &Sizes, staging: &Staging, window: usize) -> usize {
-    let rows = rows_of_a_band(sizes.group_filters(), staging.width, window).min(sizes.out.0);
+    let rows = rows_forward(sizes, staging, window).min(sizes.out.0);
     sizes.group_filters() * (rows * staging.width + PIXELS).next_multiple_of(PIXELS)
 }
 
-/// Calls `visit` with every band of every filter. `packed`: by [`super::correlate::pack`], group after group; `bias` is added to the sums.
+/// Calls `visit` with every band of every filter. `bias` is added to the sums.
 #[inline(always)]
 pub fn for_each_band<T: Element>(
     sizes: &Sizes,
     staging: &Staging,
-    (staged, packed, bias): (&[T], &[T], &[T]),
+    (staged, weights, bias): (&[T], &Weights<T>, &[T]),
     window: usize,
-    scratch: &mut [T],
+    (scratch, space): (&mut [T], &mut winograd::Space<T>),
     mut visit: impl FnMut(Band<T>),
 ) {
     let (filters, taps) = (sizes.group_filters(), sizes.group_taps());
-    let rows_of_a_band = rows_of_a_band(filters, staging.width, window);
+    let rows_of_a_band = rows_forward(sizes, staging, window);
     for group in 0..sizes.geometry.groups {
         let staged = &staged[staging.group(group)..];
         let first = group * filters;
         for row in (0..sizes.out.0).step_by(rows_of_a_band) {
             let rows = rows_of_a_band.min(sizes.out.0 - row);
             let pixels = ((rows - 1) * staging.width + sizes.out.1).next_multiple_of(PIXELS);
-            T::correlate(Correlate {
-                source: &staged[row * staging.width..],
-                offsets: &staging.offsets,
-                weights: &packed[first * taps..][..filters * taps],
-                start: &bias[first..][..filters],
-                out: scratch,
-                stride: pixels,
-                pixels,
-            });
+            let source = &staged[row * staging.width..];
+            let bias = &bias[first..][..filters];
+            match weights {
+                Weights::Shifted(packed) => T::correlate(Correlate {
+                    source,
+                    offsets: &staging.offsets,
+                    weights: &packed[first * taps..][..filters * taps],
+                    start: bias,
+                    out: scratch,
+                    stride: pixels,
+                    pixels,
+                }),
+                Weights::Winograd(kernels) => {
+                    let windows = staging.windows(source, rows);
+                    winograd::correlate(kernels, windows, bias, (scratch, pixels), space);
+                }
+            }
             for (index, sums) in scratch.chunks_mut(pixels).take(filters).enumerate() {
                 visit(Band {
                     filter: first + index,

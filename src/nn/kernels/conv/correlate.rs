@@ -12,8 +12,8 @@ use pulp::{Arch, Simd, WithSimd};
 use super::super::element::Element;
 
 /// Output planes that one tile makes.
-pub const FILTERS: usize = 4;
-/// Vectors of pixels that one tile makes: with four filters eight sums, as many as keep two multiply-add units busy.
+pub const FILTERS: usize = 6;
+/// Vectors of pixels that one tile makes: with six filters twelve sums, which with two vectors and a weight fill 16 registers.
 const VECTORS: usize = 2;
 /// Taps times pixels that the first cache holds.
 const SOURCES: usize = 12_288;
@@ -104,6 +104,8 @@ impl WithSimd for Vectors<'_> {
                     1 => tiles::<S, 1>(simd, task, place),
                     2 => tiles::<S, 2>(simd, task, place),
                     3 => tiles::<S, 3>(simd, task, place),
+                    4 => tiles::<S, 4>(simd, task, place),
+                    5 => tiles::<S, 5>(simd, task, place),
                     _ => tiles::<S, FILTERS>(simd, task, place),
                 }
             }

@@ -4,16 +4,18 @@
 //! while their statistics are taken, and read once to be normalised, pooled and rectified. Where a sum has few taps (a first layer of one channel) it is cheaper to
 //! compute it a second time than to write and read it. Without the statistics of a batch the sums never leave the cache.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 
 use super::super::batch_norm::BatchStatistics;
 use super::super::element::{Element, sum};
-use super::bands::{for_each_band, scratch_len};
+use super::bands::{Band, Weights, for_each_band, scratch_len};
 use super::correlate::pack;
 use super::geometry::Sizes;
 use super::pool::{Finish, Finished};
 use super::staging::Staging;
-use super::{Block, Keep, Norm, Rectifier};
+use super::{Block, Keep, Norm, Rectifier, winograd};
 use crate::vector::on_vectors;
 
 /// Up to so many taps the sums of a normalised block are computed anew each time they are needed.
@@ -70,21 +72,39 @@ pub struct Forward<'a, T> {
     pub staging: Staging,
     pub pooled: Pooled,
     pub inputs: Inputs<'a, T>,
-    packed: Vec<T>,
+    weights: OnceLock<Weights<T>>,
 }
 
 impl<'a, T: Element> Forward<'a, T> {
     pub fn new(block: &'a Block, sizes: Sizes, inputs: Inputs<'a, T>) -> Self {
-        let (taps, group) = (sizes.group_taps(), sizes.group_filters() * sizes.group_taps());
-        let packed = inputs.kernel.chunks(group.max(1)).flat_map(|kernel| pack(kernel, taps));
         Self {
             block,
             sizes,
             staging: Staging::new(sizes),
             pooled: Pooled::new(&sizes, block.window),
-            packed: packed.collect(),
+            weights: OnceLock::new(),
             inputs,
         }
+    }
+
+    /// Made when first asked for: the backward pass seldom needs them.
+    fn weights(&self) -> &Weights<T> {
+        let sizes = &self.sizes;
+        let taps = sizes.group_taps();
+        self.weights.get_or_init(|| match winograd::applies(sizes) {
+            true => Weights::Winograd(winograd::Kernels::new(
+                sizes.filters,
+                sizes.channels,
+                |filter, channel| {
+                    let of_pair = &self.inputs.kernel[filter * taps + 9 * channel..];
+                    std::array::from_fn(|tap| of_pair[tap])
+                },
+            )),
+            false => {
+                let groups = self.inputs.kernel.chunks((sizes.group_filters() * taps).max(1));
+                Weights::Shifted(groups.flat_map(|kernel| pack(kernel, taps)).collect())
+            }
+        })
     }
 
     /// Whether the sums are computed anew rather than kept.
@@ -100,30 +120,41 @@ impl<'a, T: Element> Forward<'a, T> {
         Workspace {
             staged: vec![T::zero(); self.staging.len],
             scratch: vec![T::zero(); scratch_len(&self.sizes, &self.staging, self.block.window.0)],
+            rectified: Vec::new(),
+            space: winograd::Space::default(),
         }
     }
 
     /// Calls `visit` with every band of sums of an image that `workspace` holds, rectified where that comes first.
     #[inline(always)]
-    pub fn for_each_band(&self, workspace: &mut Workspace<T>, mut visit: impl FnMut(super::bands::Band<T>)) {
+    pub fn for_each_band(&self, workspace: &mut Workspace<T>, mut visit: impl FnMut(Band<T>)) {
         let first = self.block.first();
-        let operands = (workspace.staged.as_slice(), self.packed.as_slice(), self.inputs.bias);
+        let operands = (workspace.staged.as_slice(), self.weights(), self.inputs.bias);
         let window = self.block.window.0;
+        let rectified = &mut workspace.rectified;
         for_each_band(
             &self.sizes,
             &self.staging,
             operands,
             window,
-            &mut workspace.scratch,
+            (&mut workspace.scratch, &mut workspace.space),
             |band| {
-                if first != Rectifier::Identity {
-                    let prepared = first.prepared();
-                    on_vectors(
-                        #[inline(always)]
-                        || band.sums.iter_mut().for_each(|sum| *sum = prepared.value(*sum)),
-                    );
+                if first == Rectifier::Identity {
+                    return visit(band);
                 }
-                visit(band);
+                rectified.resize(rectified.len().max(band.sums.len()), T::zero());
+                let sums = &mut rectified[..band.sums.len()];
+                let prepared = first.prepared();
+                // Into other places: values that may stay where they are become stores under a mask, which are slow.
+                on_vectors(
+                    #[inline(always)]
+                    || {
+                        for (target, &sum) in sums.iter_mut().zip(&*band.sums) {
+                            *target = prepared.value(sum);
+                        }
+                    },
+                );
+                visit(Band { sums, ..band });
             },
         );
     }
@@ -292,4 +323,6 @@ pub struct Workspace<T> {
     pub staged: Vec<T>,
     /// A band of sums.
     scratch: Vec<T>,
+    rectified: Vec<T>,
+    pub space: winograd::Space<T>,
 }

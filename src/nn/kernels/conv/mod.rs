@@ -11,6 +11,7 @@ mod geometry;
 mod pool;
 pub(super) mod products;
 mod staging;
+mod winograd;
 
 use std::sync::{Arc, Mutex};
 

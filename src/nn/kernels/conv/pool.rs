@@ -2,10 +2,13 @@
 //!
 //! The rectifiers never decrease, so they may follow the pooling, which leaves fewer values to rectify.
 
+// As a branch a choice would keep loops from becoming vector instructions.
+use std::hint::select_unpredictable as select;
+
 use super::super::element::Element;
 
 /// Windows of 2 × 2 that are pooled together.
-const FOURS: usize = 64;
+const FOURS: usize = 32;
 
 /// A function of single values that never decreases.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,19 +48,15 @@ impl<T: Element> Prepared<T> {
     /// NaN stays.
     #[inline(always)]
     pub fn value(self, x: T) -> T {
-        let low = if self.is_zero_below { T::zero() } else { self.below * x };
-        if x < T::zero() { low } else { x }
+        let low = select(self.is_zero_below, T::zero(), self.below * x);
+        select(x < T::zero(), low, x)
     }
 
     /// `gradient` times the derivative where the function's value, or its argument, is `x`: they have one sign.
     #[inline(always)]
     pub fn back(self, x: T, gradient: T) -> T {
-        let low = if self.is_zero_below {
-            T::zero()
-        } else {
-            self.below * gradient
-        };
-        if x > T::zero() { gradient } else { low }
+        let low = select(self.is_zero_below, T::zero(), self.below * gradient);
+        select(x > T::zero(), gradient, low)
     }
 }
 
@@ -184,18 +183,16 @@ impl<T: Element> Finish<T> {
             let place = &mut done.place[..count];
             for at in 0..count {
                 let (z, z0, z1, z2) = (largest[at], scaled(a[at]), scaled(b[at]), scaled(c[at]));
-                let late = if z2 == z { 2 } else { 3 };
-                let later = if z1 == z { 1 } else { late };
-                place[at] = if z0 == z { 0 } else { later };
+                let later = select(z1 == z, 1, select(z2 == z, 2, 3));
+                place[at] = select(z0 == z, 0, later);
             }
         }
         if !done.won.is_empty() {
             let won = &mut done.won[..count];
             for at in 0..count {
                 let z = largest[at];
-                let late = if scaled(c[at]) == z { c[at] } else { d[at] };
-                let later = if scaled(b[at]) == z { b[at] } else { late };
-                won[at] = if scaled(a[at]) == z { a[at] } else { later };
+                let later = select(scaled(b[at]) == z, b[at], select(scaled(c[at]) == z, c[at], d[at]));
+                won[at] = select(scaled(a[at]) == z, a[at], later);
             }
         }
     }
@@ -205,8 +202,7 @@ impl<T: Element> Finish<T> {
 #[inline(always)]
 #[allow(clippy::eq_op)] // NaN is the value that differs from itself
 fn larger<T: Element>(a: T, b: T) -> T {
-    let larger = if a > b { a } else { b };
-    if a != a { a } else { larger }
+    select(a != a, a, select(a > b, a, b))
 }
 
 /// Whether a later value takes a window: of equal values the first wins, NaN wins over everything.

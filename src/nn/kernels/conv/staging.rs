@@ -13,6 +13,7 @@
 use super::super::element::Element;
 use super::correlate::PIXELS;
 use super::geometry::Sizes;
+use super::winograd::{Rows, beyond};
 
 /// Where everything of one convolution lies.
 pub struct Staging {
@@ -65,7 +66,7 @@ impl Staging {
         let furthest = staging.offsets.iter().copied().max().unwrap_or(0);
         let last_group = staging.group(sizes.geometry.groups - 1);
         // Bands of rows are rounded up one by one.
-        let read = last_group + furthest + positions + width + PIXELS;
+        let read = last_group + furthest + positions + beyond(width);
         staging.len = read.max(sizes.channels * staging.phases() * plane);
         staging
     }
@@ -77,6 +78,17 @@ impl Staging {
     /// Where a group's first plane begins.
     pub fn group(&self, group: usize) -> usize {
         group * self.sizes.group_channels() * self.phases() * self.plane
+    }
+
+    /// So many rows of outputs whose windows begin where `source` begins.
+    pub fn windows<'a, T>(&self, source: &'a [T], rows: usize) -> Rows<'a, T> {
+        Rows {
+            values: source,
+            plane: self.plane,
+            width: self.width,
+            rows,
+            columns: self.sizes.out.1,
+        }
     }
 
     /// `image` `[channels, rows, columns]` into `staged`, which has `len` values and zeros wherever no image was put before.
@@ -111,6 +123,8 @@ pub struct Return {
     pub lead: usize,
     /// From a plane to the next.
     pub plane: usize,
+    /// From a row to the next.
+    width: usize,
     pub phases: Vec<Phase>,
 }
 
@@ -188,7 +202,37 @@ impl Return {
             sizes,
             lead,
             plane,
+            width,
             phases,
+        }
+    }
+
+    /// Values of so many planes, with what is read beyond their end.
+    pub fn len(&self, filters: usize) -> usize {
+        filters * self.plane + beyond(self.width)
+    }
+
+    /// So many rows of an image's gradients from `row` on, where there is one phase: their windows in `planes`.
+    pub fn windows<'a, T>(&self, planes: &'a [T], row: usize, rows: usize) -> Rows<'a, T> {
+        let phase = &self.phases[0];
+        let first = phase.offsets[..phase.taps.len()].iter().min().copied().unwrap_or(0);
+        Rows {
+            values: &planes[first + row * self.width..],
+            plane: self.plane,
+            width: self.width,
+            rows,
+            columns: phase.count.1,
+        }
+    }
+
+    /// The gradients of the outputs themselves.
+    pub fn gradients<'a, T>(&self, planes: &'a [T]) -> Rows<'a, T> {
+        Rows {
+            values: &planes[self.lead..],
+            plane: self.plane,
+            width: self.width,
+            rows: self.sizes.out.0,
+            columns: self.sizes.out.1,
         }
     }
 

@@ -83,9 +83,88 @@ const CASES: [([usize; 4], [usize; 4], Geometry); 9] = [
     ([1, 2, 3, 2], [1, 2, 3, 5], strided((2, 2), (1, 4))),
 ];
 
+/// Convolutions that are computed by minimal filtering: odd sizes, single rows and columns, more tiles than are summed at once.
+const WINOGRAD: [([usize; 4], [usize; 4], Geometry); 7] = [
+    ([2, 16, 5, 7], [17, 16, 3, 3], strided((1, 1), (1, 1))),
+    ([1, 19, 1, 8], [16, 19, 3, 3], strided((1, 1), (1, 1))),
+    ([3, 16, 9, 1], [16, 16, 3, 3], strided((1, 1), (1, 1))),
+    ([3, 16, 6, 4], [16, 16, 3, 3], strided((1, 1), (0, 0))),
+    ([2, 18, 4, 3], [20, 18, 3, 3], strided((1, 1), (0, 1))),
+    ([5, 16, 3, 37], [22, 16, 3, 3], strided((1, 1), (1, 0))),
+    ([3, 17, 41, 40], [16, 17, 3, 3], strided((1, 1), (1, 1))),
+];
+
+#[test]
+fn only_kernels_of_three_by_three_without_steps_are_filtered_minimally() {
+    for (input, kernel, geometry) in WINOGRAD {
+        assert!(
+            winograd::applies(&Sizes::new(&input, &kernel, geometry).unwrap()),
+            "{input:?}"
+        );
+    }
+    for (input, kernel, geometry) in CASES {
+        assert!(
+            !winograd::applies(&Sizes::new(&input, &kernel, geometry).unwrap()),
+            "{input:?}"
+        );
+    }
+}
+
+/// The gradients of the sum of all outputs times `weights` by the definition: of the input and of the kernel.
+fn plain_gradients(sizes: Sizes, input: &[f64], kernel: &[f64], weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let (mut of_input, mut of_kernel) = (vec![0.0; input.len()], vec![0.0; kernel.len()]);
+    let mut weights = weights.iter();
+    for image in 0..sizes.batch {
+        for filter in 0..sizes.filters {
+            for row in 0..sizes.out.0 {
+                for column in 0..sizes.out.1 {
+                    let weight = weights.next().unwrap();
+                    for channel in 0..sizes.channels {
+                        for tap in 0..9 {
+                            let y = (row + tap / 3).wrapping_sub(sizes.geometry.padding.0);
+                            let x = (column + tap % 3).wrapping_sub(sizes.geometry.padding.1);
+                            if y < sizes.rows && x < sizes.columns {
+                                let at = ((image * sizes.channels + channel) * sizes.rows + y) * sizes.columns + x;
+                                let of_tap = (filter * sizes.channels + channel) * 9 + tap;
+                                of_input[at] += weight * kernel[of_tap];
+                                of_kernel[of_tap] += weight * input[at];
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    (of_input, of_kernel)
+}
+
+#[test]
+fn minimal_filtering_has_the_gradients_of_the_definition() {
+    for (input_shape, kernel_shape, geometry) in WINOGRAD {
+        let sizes = Sizes::new(&input_shape, &kernel_shape, geometry).unwrap();
+        let vars = [
+            random(&input_shape, 1),
+            random(&kernel_shape, 2),
+            random(&kernel_shape[..1], 3),
+        ];
+        let vars = vars.map(|value| candle_core::Var::from_tensor(&value).unwrap());
+        let [input, kernel, bias] = &vars;
+        let out = conv2d(input, kernel, bias, geometry).unwrap();
+        let weights = random(out.dims(), 99);
+        let gradients = (out * &weights).unwrap().sum_all().unwrap().backward().unwrap();
+        let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        let (of_input, of_kernel) = plain_gradients(sizes, &values(input), &values(kernel), &values(&weights));
+        for (var, expected) in [(input, of_input), (kernel, of_kernel)] {
+            for (value, expected) in values(gradients.get(var).unwrap()).iter().zip(&expected) {
+                assert!((value - expected).abs() < 1e-10, "{input_shape:?} {kernel_shape:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn agrees_with_the_definition() {
-    for (input_shape, kernel_shape, geometry) in CASES {
+    for (input_shape, kernel_shape, geometry) in CASES.into_iter().chain(WINOGRAD) {
         let sizes = Sizes::new(&input_shape, &kernel_shape, geometry).unwrap();
         let (input, kernel, bias) = (
             random(&input_shape, 1),
@@ -212,7 +291,7 @@ fn one_by_one(inputs: &[Tensor], block: Block) -> Tensor {
 
 #[test]
 fn a_block_is_its_operators_one_after_the_other() {
-    for (input, kernel, geometry) in &CASES {
+    for (input, kernel, geometry) in CASES.iter().chain(&WINOGRAD) {
         let sizes = Sizes::new(input, kernel, *geometry).unwrap();
         for block in blocks(*geometry, sizes.out) {
             let inputs = inputs((input, kernel), block);
@@ -245,7 +324,7 @@ fn the_gradients_of_blocks_agree_with_finite_differences() {
 
 #[test]
 fn the_vectors_agree_with_the_plain_code() {
-    for (input, kernel, geometry) in &CASES {
+    for (input, kernel, geometry) in CASES.iter().chain(&WINOGRAD) {
         let sizes = Sizes::new(input, kernel, *geometry).unwrap();
         for block in blocks(*geometry, sizes.out) {
             let inputs = inputs((input, kernel), block);
@@ -267,14 +346,15 @@ fn the_vectors_agree_with_the_plain_code() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let shapes = (&[11, 3, 13, 17], &[5, 3, 3, 3]);
-    for block in blocks(strided((1, 1), (1, 1)), (13, 17)) {
-        let inputs = inputs(shapes, block);
-        let run = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| bits(&inputs, block))
-        };
-        assert!(run(1) == run(3));
+    for shapes in [(&[11, 3, 13, 17], &[5, 3, 3, 3]), (&[11, 16, 13, 17], &[18, 16, 3, 3])] {
+        for block in blocks(strided((1, 1), (1, 1)), (13, 17)) {
+            let inputs = inputs(shapes, block);
+            let run = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| bits(&inputs, block))
+            };
+            assert!(run(1) == run(3), "{shapes:?} {block:?}");
+        }
     }
 }
 
