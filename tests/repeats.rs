@@ -81,6 +81,24 @@ fn tested(files: &[&PathBuf]) -> Vec<(String, String, String)> {
     rows
 }
 
+/// The test examples' labels and the probabilities of each class, by their ids.
+fn probabilities(folders: &[&PathBuf]) -> BTreeMap<String, (String, Vec<(String, f64)>)> {
+    let mut rows = BTreeMap::new();
+    for folder in folders {
+        let mut reader = csv::Reader::from_path(folder.join("predictions.csv")).unwrap();
+        let header = reader.headers().unwrap().clone();
+        for record in reader.records().map(Result::unwrap) {
+            if &record[0] == "test" {
+                let columns = header.iter().zip(&record).skip(5);
+                let probabilities =
+                    columns.map(|(name, value)| (name.strip_prefix("p_").unwrap().to_owned(), value.parse().unwrap()));
+                rows.insert(record[1].to_owned(), (record[3].to_owned(), probabilities.collect()));
+            }
+        }
+    }
+    rows
+}
+
 #[test]
 fn seeds_and_folds_make_children_and_their_figures_together() {
     let lab = lab();
@@ -119,6 +137,23 @@ fn seeds_and_folds_make_children_and_their_figures_together() {
     assert!((of_all["value"].as_f64().unwrap() - pooled).abs() < 1e-12, "{of_all}");
     let ci = of_all["ci"].as_array().unwrap();
     assert!(ci[0].as_f64().unwrap() <= pooled && pooled <= ci[1].as_f64().unwrap());
+    // The mean prediction over the seeds.
+    let of_seed = |seed| probabilities(&[&children[&(seed, 0)], &children[&(seed, 1)], &children[&(seed, 2)]]);
+    let (first, second) = (of_seed(7), of_seed(8));
+    let mut right = 0;
+    for (id, (label, ours)) in &first {
+        let sums = ours.iter().zip(&second[id].1).map(|(a, b)| (&a.0, a.1 + b.1));
+        let (best, _) = sums.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        right += i32::from(best == label);
+    }
+    let of_ensemble = figure("ensemble", "accuracy")["value"].as_f64().unwrap();
+    assert!(
+        (of_ensemble - f64::from(right) / 24.0).abs() < 1e-12,
+        "{of_ensemble} {right}"
+    );
+    let folder = lab.path(said["folder"].as_str().unwrap());
+    let written = std::fs::read_to_string(folder.join("ensemble.csv")).unwrap();
+    assert_eq!(written.lines().count(), 1 + 24);
     let each: Vec<f64> = children
         .values()
         .map(|folder| {

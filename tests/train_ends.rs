@@ -89,6 +89,48 @@ fn validation_by_updates_is_validation_by_epochs_where_they_meet_and_goes_on_bet
 }
 
 #[test]
+fn the_best_network_is_tested_or_the_last() {
+    let lab = Lab::new();
+    let run = |runs: &str, restore: &str| {
+        let restore = format!("train.early_stopping.restore_best={restore}");
+        let sets = [
+            "train.epochs=8",
+            "optimizer.learning_rate=0.05",
+            "train.early_stopping.patience=8",
+            &restore,
+        ];
+        let sets = sets.into_iter().flat_map(|set| ["--set", set]);
+        let arguments: Vec<&str> = ["run", "reg.toml", "--runs", runs].into_iter().chain(sets).collect();
+        lab.succeed(&arguments)
+    };
+    let (best, last) = (run("best", "true"), run("last", "false"));
+    let figures = recorded(&lab, "best", "val", "mae");
+    assert_eq!(figures, recorded(&lab, "last", "val", "mae"));
+    let figures: Vec<f64> = figures
+        .iter()
+        .map(|figure| figure.rsplit_once(' ').unwrap().1.parse().unwrap())
+        .collect();
+    let losses = recorded(&lab, "best", "val", "loss");
+    let losses = losses
+        .iter()
+        .map(|figure| figure.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap());
+    let (at, _) = losses.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    assert!(
+        at < 7 && (figures[at] - figures[7]).abs() > 1e-3,
+        "the last is the best: {figures:?}"
+    );
+    let tested = |runs: &str| -> f64 {
+        let database = rusqlite::Connection::open(lab.path(runs).join("affect.sqlite")).unwrap();
+        let query = "SELECT value FROM results WHERE split = 'val' AND name = 'mae' AND target = ''";
+        database.query_row(query, [], |row| row.get(0)).unwrap()
+    };
+    assert!((tested("best") - figures[at]).abs() < 1e-6);
+    assert!((tested("last") - figures[7]).abs() < 1e-6);
+    assert!(!best.stderr.contains("the last one is tested"));
+    assert!(last.stderr.contains("; the last one is tested"), "{}", last.stderr);
+}
+
+#[test]
 fn a_limit_on_time_ends_training_properly_and_counts_what_was_before_an_interruption() {
     let lab = Lab::new();
     let long = [

@@ -126,6 +126,7 @@ mod tests {
             monitor,
             patience: 2,
             min_delta,
+            ..EarlyStoppingSpec::default()
         };
         let mut stopping = EarlyStopping::default();
         values

@@ -157,7 +157,8 @@ impl<'a> Session<'a> {
         let stop = self
             .until_it_stops(observer)
             .map_err(|error| self.with_checkpoint(error))?;
-        if let (Some(step), true) = (self.stopping.best_step, stop != Stop::Interrupted) {
+        let restore = self.trainer.settings.train.early_stopping.restore_best && stop != Stop::Interrupted;
+        if let (Some(step), true) = (self.stopping.best_step, restore) {
             self.checkpoints.load_best(self.trainer.network, step)?;
         }
         self.trainer.stopwatch.spent_on(Phase::Checkpoints);

@@ -150,6 +150,9 @@ fn carry_out(
         if let Some(predictions) = &together.predictions {
             predictions.write(&parent.dir.file("predictions.csv"))?;
         }
+        if let Some(ensemble) = &together.ensemble {
+            ensemble.write(&parent.dir.file("ensemble.csv"))?;
+        }
         recorder.results(together.results.clone(), together.baselines.clone());
         Ok((runs, together))
     })

@@ -5,9 +5,10 @@ use std::path::Path;
 use super::plan::{Plan, Variation};
 use crate::cli::failure::Failure;
 use crate::cli::output;
+use crate::cli::recording::{baseline_rows, result_rows};
 use crate::evaluate::spread;
 use crate::report::pooled;
-use crate::report::table::{Comparison, DEVIATION, OUT_OF_FOLD, shown};
+use crate::report::table::{Comparison, DEVIATION, ENSEMBLE, OUT_OF_FOLD, shown};
 use crate::track::{BaselineRow, Predictions, ResultRow};
 
 /// A run that is done.
@@ -21,12 +22,15 @@ pub struct DoneRun {
 
 /// What the parent's record gets.
 pub struct Together {
-    /// Of every split the means over the runs with their intervals, the deviations, and the figures of all folds together.
+    /// Of every split the means over the runs with their intervals, the deviations, the figures of all folds together, and those of the
+    /// mean predictions over the seeds.
     pub results: Vec<ResultRow>,
-    /// The means over the runs, and the figures of all folds together.
+    /// The same without intervals.
     pub baselines: Vec<BaselineRow>,
     /// All test folds in one table, where there is one seed.
     pub predictions: Option<Predictions>,
+    /// The mean predictions over the seeds, where they test the same examples.
+    pub ensemble: Option<Predictions>,
 }
 
 impl Together {
@@ -34,29 +38,46 @@ impl Together {
     pub fn of(plan: &Plan, runs: &[DoneRun], seed: u64, resamples: usize) -> Result<Self, Failure> {
         let mut results = mean_results(runs);
         let mut baselines = mean_baselines(runs);
-        let mut predictions = None;
+        let places: Vec<(u64, &Path)> = runs
+            .iter()
+            .map(|run| (run.variation.seed, run.folder.as_path()))
+            .collect();
+        let file = Path::new("predictions.csv");
+        // Means over seeds alone need no predictions, which may be gone.
+        let of_model = match plan.has_folds() || runs.iter().all(|run| run.folder.join(file).exists()) {
+            true => pooled::of_seeds(&places, file, "test")?,
+            false => Vec::new(),
+        };
+        let ensemble = pooled::ensemble(&of_model);
         if plan.has_folds() {
-            let places: Vec<(u64, &Path)> = runs
-                .iter()
-                .map(|run| (run.variation.seed, run.folder.as_path()))
-                .collect();
-            let of_model = pooled::of_seeds(&places, Path::new("predictions.csv"), "test")?;
             let scores = pooled::score(&of_model, seed, resamples)?;
-            results.extend(crate::cli::recording::result_rows(OUT_OF_FOLD, &scores));
-            for name in baseline_names(runs) {
-                let file = crate::report::baseline_predictions(name);
-                if runs.iter().any(|run| !run.folder.join(&file).exists()) {
-                    continue;
-                }
-                let scores = pooled::score(&pooled::of_seeds(&places, &file, "test")?, seed, 0)?;
-                baselines.extend(crate::cli::recording::baseline_rows(OUT_OF_FOLD, name, &scores));
-            }
-            predictions = <[Predictions; 1]>::try_from(of_model).ok().map(|[only]| only);
+            results.extend(result_rows(OUT_OF_FOLD, &scores));
         }
+        if let Some(ensemble) = &ensemble {
+            let scores = pooled::score(std::slice::from_ref(ensemble), seed, resamples)?;
+            results.extend(result_rows(ENSEMBLE, &scores));
+        }
+        for name in baseline_names(runs) {
+            let file = crate::report::baseline_predictions(name);
+            if runs.iter().any(|run| !run.folder.join(&file).exists()) {
+                continue;
+            }
+            let of_baseline = pooled::of_seeds(&places, &file, "test")?;
+            if plan.has_folds() {
+                let scores = pooled::score(&of_baseline, seed, 0)?;
+                baselines.extend(baseline_rows(OUT_OF_FOLD, name, &scores));
+            }
+            if let Some(of_baseline) = pooled::ensemble(&of_baseline).filter(|_| ensemble.is_some()) {
+                let scores = pooled::score(&[of_baseline], seed, 0)?;
+                baselines.extend(baseline_rows(ENSEMBLE, name, &scores));
+            }
+        }
+        let predictions = <[Predictions; 1]>::try_from(of_model).ok();
         Ok(Self {
             results,
             baselines,
-            predictions,
+            predictions: predictions.map(|[only]| only).filter(|_| plan.has_folds()),
+            ensemble,
         })
     }
 
@@ -72,6 +93,13 @@ impl Together {
             text.push_str(&format!(
                 "\n\nall test folds together (95% CI: bootstrap over groups)\n{}",
                 pooled.text(width)
+            ));
+        }
+        if self.ensemble.is_some() {
+            let ensemble = Comparison::of(&self.results, &self.baselines, ENSEMBLE).of_the_whole();
+            text.push_str(&format!(
+                "\n\nmean prediction over the seeds (95% CI: bootstrap over groups)\n{}",
+                ensemble.text(width)
             ));
         }
         text

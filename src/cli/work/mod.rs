@@ -229,7 +229,14 @@ impl Work<'_> {
         let best = match (fitted.best_epoch, fitted.best_value) {
             (Some(epoch), Some(value)) => {
                 let monitor = self.experiment.train.early_stopping.monitor.name();
-                format!(", best was epoch {epoch} with {monitor} {}", output::figure(value))
+                let tested = match self.experiment.train.early_stopping.restore_best {
+                    true => "",
+                    false => "; the last one is tested",
+                };
+                format!(
+                    ", best was epoch {epoch} with {monitor} {}{tested}",
+                    output::figure(value)
+                )
             }
             _ => String::new(),
         };
@@ -276,7 +283,7 @@ impl Work<'_> {
         text
     }
 
-    /// Predicts every split with the best parameters.
+    /// Predicts every split with the parameters that training left: the best, unless the last are asked for.
     fn test(&self) -> Result<(Vec<ResultRow>, Predictions), Failure> {
         let stage = Stage::start("test");
         let problem = &self.prepared.problem;

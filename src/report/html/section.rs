@@ -2,7 +2,7 @@
 
 use super::super::metric::split_word;
 use super::super::predicted::Count;
-use super::super::table::{Comparison, OUT_OF_FOLD, Rank, Row, interval, shown};
+use super::super::table::{Comparison, ENSEMBLE, OUT_OF_FOLD, Rank, Row, interval, shown};
 use super::super::{Figure, RunReport, Values};
 use super::{Escaped, push};
 
@@ -80,25 +80,28 @@ pub(super) fn results(page: &mut String, report: &RunReport) {
     let table = table.with_intervals(&report.baseline_intervals);
     let repeats = &report.repeats;
     if table.split == OUT_OF_FOLD {
-        comparison(
-            page,
-            report,
-            &table,
-            "Results of all test folds together",
-            "95% confidence intervals, by the bootstrap over groups of examples",
-        );
+        comparison(page, report, &table, "Results of all test folds together", OVER_GROUPS);
         let means = Comparison::of(&report.results, &report.baselines, "test").of_the_whole();
         let title = format!("Results, mean over {repeats}");
         comparison(page, report, &means, &title, OVER_RUNS);
     } else if report.members.is_empty() {
         let title = format!("Results on the {} split", table.split);
-        let intervals = "95% confidence intervals, by the bootstrap over groups of examples";
-        comparison(page, report, &table, &title, intervals);
+        comparison(page, report, &table, &title, OVER_GROUPS);
     } else {
         let title = format!("Results on the {} split, mean over {repeats}", table.split);
         comparison(page, report, &table, &title, OVER_RUNS);
     }
+    let ensemble = Comparison::of(&report.results, &report.baselines, ENSEMBLE).of_the_whole();
+    comparison(
+        page,
+        report,
+        &ensemble,
+        "Results of the mean prediction over the seeds",
+        OVER_GROUPS,
+    );
 }
+
+const OVER_GROUPS: &str = "95% confidence intervals, by the bootstrap over groups of examples";
 
 const OVER_RUNS: &str =
     "95% confidence interval of the mean over the runs, after Student. ±: standard deviation over the runs (n − 1)";

@@ -13,6 +13,8 @@ use crate::track::{BaselineRow, ResultRow};
 
 /// The name of the split that all test folds make together.
 pub const OUT_OF_FOLD: &str = "out-of-fold";
+/// The name of the split for the mean predictions over several seeds.
+pub const ENSEMBLE: &str = "ensemble";
 /// Goes behind the name of a split, for the standard deviations over repeats.
 pub const DEVIATION: &str = "/deviation";
 

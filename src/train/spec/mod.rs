@@ -102,6 +102,9 @@ pub struct EarlyStoppingSpec {
     /// What counts as improvement.
     #[schemars(range(min = 0.0))]
     pub min_delta: f64,
+    /// Whether the network of the best validation is tested; else the last one, as where a schedule has brought the learning rate to
+    /// its end.
+    pub restore_best: bool,
 }
 
 impl Default for EarlyStoppingSpec {
@@ -110,6 +113,7 @@ impl Default for EarlyStoppingSpec {
             monitor: Monitor::default(),
             patience: 8,
             min_delta: 0.0,
+            restore_best: true,
         }
     }
 }

@@ -391,20 +391,20 @@ impl<T: Element> Transformed<'_, T> {
         let point = |point: usize| -> [T; EIGHT] {
             read::<FULL, _, _>(&self.values[point * self.point + at..][..count], T::zero())
         };
-        let mut sums = [[[T::zero(); EIGHT]; 4]; 2];
-        for column in 0..4 {
+        let (mut upper, mut lower) = ([[T::zero(); EIGHT]; 4], [[T::zero(); EIGHT]; 4]);
+        for (column, (upper, lower)) in upper.iter_mut().zip(&mut lower).enumerate() {
             let (a, b, c, d) = (point(column), point(4 + column), point(8 + column), point(12 + column));
-            sums[0][column] = std::array::from_fn(|t| a[t] + b[t] + c[t]);
-            sums[1][column] = std::array::from_fn(|t| b[t] - c[t] - d[t]);
+            *upper = std::array::from_fn(|t| a[t] + b[t] + c[t]);
+            *lower = std::array::from_fn(|t| b[t] - c[t] - d[t]);
         }
         let pairs = |[a, b, c, d]: [[T; EIGHT]; 4]| -> [T; 2 * EIGHT] {
             let left: [T; EIGHT] = std::array::from_fn(|t| start + (a[t] + b[t] + c[t]));
             let right: [T; EIGHT] = std::array::from_fn(|t| start + (b[t] - c[t] - d[t]));
             std::array::from_fn(|at| [left, right][at % 2][at / 2])
         };
-        put::<FULL, _, _>(above, pairs(sums[0]));
+        put::<FULL, _, _>(above, pairs(upper));
         if !below.is_empty() {
-            put::<FULL, _, _>(below, pairs(sums[1]));
+            put::<FULL, _, _>(below, pairs(lower));
         }
     }
 }
