@@ -324,6 +324,7 @@ checkpoint_minutes = 10.0
 monitor = "val/loss"
 patience = 8
 min_delta = 0.0
+restore_best = true
 
 [augment]
 

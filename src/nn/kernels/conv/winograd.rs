@@ -256,7 +256,8 @@ struct Target<'a, T> {
     point: usize,
 }
 
-/// Calls `$of_eight::<FULL>` for every eight tiles (or what is left of a row) of every row: with the row, and the first of them.
+/// Does `$body` for every eight tiles, or what is left of a row, of every row: with the row, the first of them, their number, and
+/// whether they are eight as a constant.
 macro_rules! for_each_eight {
     ($tiles:expr, |$row:ident, $begin:ident, $count:ident, $full:ident| $body:expr) => {{
         let (rows, columns) = $tiles;
