@@ -21,12 +21,15 @@
 pub mod audio;
 pub mod cli;
 pub mod config;
+mod contained;
 pub mod dataset;
 pub mod evaluate;
+pub mod export;
 pub mod features;
 pub mod files;
 pub mod nn;
 mod npy_header;
+pub mod predict;
 pub mod random;
 pub mod report;
 pub mod track;

@@ -4,7 +4,6 @@
 //! other windows are asked for, while no more is decoded, kept and resampled than the windows need. Or, on demand, what
 //! `librosa.load(path, sr = sample_rate, offset = start, duration = duration)` gives, which is not the same ([`Cut`]).
 
-use std::cell::Cell;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -259,24 +258,12 @@ fn with_fallback<T>(path: &Path, work: impl Fn(Decoder) -> Result<T, Error>) -> 
 /// (Fuzzing found such panics where arithmetic is checked for overflow, as in a debug build.) Nothing that `work` leaves
 /// behind is used afterwards.
 fn contained<T>(path: &Path, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let before = CONTAINED.replace(true);
-    let result = std::panic::catch_unwind(AssertUnwindSafe(work));
-    CONTAINED.set(before);
-    result.unwrap_or_else(|_| {
+    crate::contained::contained(AssertUnwindSafe(work)).unwrap_or_else(|| {
         Err(Error::Damaged {
             path: path.to_path_buf(),
             reason: "its decoder broke down".into(),
         })
     })
-}
-
-thread_local! {
-    static CONTAINED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether a panic of this thread would become an [`Error`] for the file that is being read: a panic hook can then be silent.
-pub fn panics_are_contained() -> bool {
-    CONTAINED.get()
 }
 
 /// Sorted, without overlaps and empty ranges.

@@ -40,6 +40,28 @@ pub struct Scratch {
     tile: Vec<f32>,
 }
 
+/// The window of the short-time Fourier transform, `win_length` values.
+pub fn analysis_window(spec: &MelSpec) -> Vec<f32> {
+    window(spec.window, spec.win_length)
+        .iter()
+        .map(|&value| value as f32)
+        .collect()
+}
+
+/// The mel filters of a checked `spec` as a matrix, `[n_fft / 2 + 1, n_mels]` row by row.
+pub fn mel_weights(spec: &MelSpec) -> Vec<f32> {
+    let bank = Filterbank::new(spec);
+    let mut matrix = vec![0.0; (spec.n_fft / 2 + 1) * spec.n_mels];
+    for (mel, (first_bin, weights)) in bank.iter().enumerate() {
+        for (row, &weight) in matrix.chunks_mut(spec.n_mels.max(1)).skip(first_bin).zip(weights) {
+            if let Some(value) = row.get_mut(mel) {
+                *value = weight;
+            }
+        }
+    }
+    matrix
+}
+
 impl fmt::Debug for MelExtractor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -57,10 +79,7 @@ impl MelExtractor {
     pub fn new(spec: &MelSpec) -> Result<Self, Error> {
         spec.check()?;
         Ok(Self {
-            window: window(spec.window, spec.win_length)
-                .iter()
-                .map(|&value| value as f32)
-                .collect(),
+            window: analysis_window(spec),
             bank: Filterbank::new(spec),
             transform: FftPlanner::new().plan_fft_forward(spec.n_fft),
             spec: spec.clone(),

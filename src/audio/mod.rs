@@ -24,14 +24,12 @@ mod source;
 pub mod spec;
 mod window;
 
+pub use crate::contained::panics_are_contained;
 pub use delta::delta;
 pub use error::{Error, ErrorKind};
 pub use filterbank::{hz_to_mel, mel_to_hz};
-pub use load::{
-    Loaded, Probe, Read, ReadWindow, Sound, load, load_windows, load_windows_cut, panics_are_contained, probe,
-    read_windows,
-};
-pub use mel::{MelExtractor, Scratch};
+pub use load::{Loaded, Probe, Read, ReadWindow, Sound, load, load_windows, load_windows_cut, probe, read_windows};
+pub use mel::{MelExtractor, Scratch, analysis_window, mel_weights};
 pub use mfcc::{MfccNorm, MfccSpec, mfcc};
 pub use resample::resample;
 pub use rms::{RmsSpec, rms};

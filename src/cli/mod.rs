@@ -20,6 +20,7 @@ mod media;
 mod note;
 mod output;
 mod pipeline;
+mod predict;
 mod profile;
 mod progress;
 mod recording;
@@ -36,6 +37,7 @@ mod show;
 mod since;
 mod tag;
 mod tensorboard;
+mod trained;
 mod work;
 
 use std::process::ExitCode;
@@ -71,6 +73,7 @@ enum Command {
     Note(note::Args),
     Rm(rm::Args),
     Restore(restore::Args),
+    Predict(predict::Args),
     Export(export::Args),
     Tensorboard(tensorboard::Args),
     Schema(schema::Args),
@@ -78,11 +81,11 @@ enum Command {
     Doctor(doctor::Args),
 }
 
-/// A decoder's panic becomes an error that names the file; a trace on the terminal beside it would only alarm.
+/// A decoder's panic becomes an error that names the file (and a runtime's one that names the model); a trace on the terminal beside it would only alarm.
 fn keep_contained_panics_quiet() {
     let standard = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if !crate::audio::panics_are_contained() {
+        if !crate::contained::panics_are_contained() {
             standard(info);
         }
     }));
@@ -115,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Note(args) => note::run(&args),
         Command::Rm(args) => rm::run(&args),
         Command::Restore(args) => restore::run(&args),
+        Command::Predict(args) => predict::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Tensorboard(args) => match tensorboard::run(&args) {
             Ok(status) => return status,

@@ -89,6 +89,11 @@ impl Stage {
         }
     }
 
+    /// Does what writes to the terminal, the bar set aside.
+    pub fn aside(&self, work: impl FnOnce()) {
+        self.bar.suspend(work);
+    }
+
     /// Ends the stage with a line: "  features  120 examples … (3.2 s)".
     pub fn finish(self, text: &str) {
         self.bar.finish_and_clear();

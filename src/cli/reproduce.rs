@@ -9,6 +9,7 @@ use super::output;
 use super::recording;
 use super::repeats;
 use super::run::{self, Origin, Place};
+use super::trained::find;
 use crate::track::record::{self, Record};
 use crate::track::{Database, RunDir, Status};
 
@@ -48,7 +49,7 @@ struct Reproduced {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let dir = find(args)?;
+    let dir = find(&args.run, &args.runs)?;
     let dirs = match repeats::Plan::read(dir.path())? {
         None => vec![dir],
         Some(_) => children(args, &dir)?,
@@ -76,17 +77,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             message: format!("{different} of {all} runs are not reproduced"),
             hint: None,
         }),
-    }
-}
-
-/// By the index of runs; a folder that was sent by somebody is in no index.
-fn find(args: &Args) -> Result<RunDir, Failure> {
-    let path = Path::new(&args.run);
-    match path.join("experiment.toml").is_file() {
-        true => Ok(RunDir::open(path)?),
-        false => Ok(RunDir::open(
-            &Database::open_existing(&args.runs.runs)?.resolve(&args.run)?.path,
-        )?),
     }
 }
 

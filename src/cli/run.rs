@@ -10,9 +10,11 @@ use super::output;
 use super::pipeline::{self, Prepared, Sides, Unusable};
 use super::recording;
 use super::repeats::{self, Wanted};
+use super::trained;
 use super::work::{Done, Work};
 use crate::config::{self, Experiment, Resolved};
 use crate::dataset::split;
+use crate::export::interface;
 use crate::features::FeatureSet;
 use crate::files;
 use crate::nn::Network;
@@ -313,6 +315,8 @@ pub(super) fn one(place: &Place, resolved: &Resolved, origin: Option<Origin>) ->
     };
     let split = split::write(&prepared.manifest, &prepared.splits);
     files::write_whole(&dir.file("split.csv"), &split).inspect_err(|_| clear())?;
+    let interface = trained::interface(&experiment.features, &prepared)?.text();
+    files::write_whole(&dir.file(interface::FILE), interface.as_bytes()).inspect_err(|_| clear())?;
     let recorder = match &before {
         None => Recorder::start(dir.clone(), place.runs, header.clone()),
         Some(before) => {

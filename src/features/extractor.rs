@@ -61,6 +61,57 @@ impl Extractor {
         })
     }
 
+    /// As the extractor was that `identity` comes from.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] where its recipe does not work; [`Error::OtherVersion`] where another version of this program computed
+    /// other values from it.
+    pub fn again(identity: &Identity) -> Result<Self, Error> {
+        if identity.version != VERSION {
+            return Err(Error::OtherVersion {
+                version: identity.version,
+            });
+        }
+        Ok(Self {
+            mel: MelExtractor::new(&identity.mel.spectrogram()).map_err(Error::Settings)?,
+            recipe: identity.mel.clone(),
+            length: identity.length,
+            frames: identity.shape[2],
+        })
+    }
+
+    /// What the samples are resampled to, in Hz.
+    pub fn sample_rate(&self) -> u32 {
+        self.recipe.sample_rate
+    }
+
+    /// Samples that are used of an example at most; `None`: all of them.
+    pub fn samples(&self) -> Option<usize> {
+        match self.length {
+            Length::Exact(samples) | Length::AtMost(Some(samples)) => Some(samples),
+            Length::AtMost(None) => None,
+        }
+    }
+
+    /// Samples that the frames of an array stand for, where there is no limit otherwise.
+    pub fn samples_of_frames(&self) -> usize {
+        self.frames * self.recipe.hop_length
+    }
+
+    /// Reads windows of a file, at the recipe's rate and by its resampler and cut.
+    ///
+    /// # Errors
+    /// The file cannot be decoded.
+    pub fn load(&self, path: &std::path::Path, windows: &[ReadWindow]) -> Result<audio::Loaded, audio::Error> {
+        let MelRecipe {
+            sample_rate,
+            resampler,
+            cut,
+            ..
+        } = self.recipe;
+        audio::load_windows_cut(path, windows, sample_rate, resampler, cut)
+    }
+
     /// `[1, n_mels, frames]`.
     pub fn shape(&self) -> [usize; 3] {
         [1, self.recipe.n_mels, self.frames]
@@ -132,12 +183,21 @@ impl Extractor {
         })
     }
 
-    fn array(&self, scratch: &mut Scratch, mut samples: Vec<f32>) -> Result<Vec<f32>, audio::Error> {
+    /// Cut or zero-padded as the recipe has it.
+    pub fn fit(&self, samples: &mut Vec<f32>) {
         match self.length {
             Length::Exact(length) => samples.resize(length, 0.0),
             Length::AtMost(Some(length)) => samples.truncate(length),
             Length::AtMost(None) => {}
         }
+    }
+
+    /// The array of an example, of its samples.
+    ///
+    /// # Errors
+    /// Too few samples for a single frame; samples that are no finite numbers.
+    pub fn array(&self, scratch: &mut Scratch, mut samples: Vec<f32>) -> Result<Vec<f32>, audio::Error> {
+        self.fit(&mut samples);
         let rows = self.recipe.n_mels;
         let columns = self.mel.frames(samples.len());
         let mut values = vec![0.0; rows * columns];

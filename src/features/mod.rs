@@ -31,6 +31,7 @@ pub use feature_set::FeatureSet;
 pub use image::{Fit, ImageNormalize, ImageRecipe};
 pub use layout::Layout;
 pub use npy::NpyError;
+pub use ordered::ordered;
 pub use preset::Preset;
 pub use recipe::{MelRecipe, Normalize, NpyRecipe, Recipe};
 
@@ -101,6 +102,11 @@ pub enum Error {
     DurationNeeded { shortest: String, longest: String },
     #[error("the features' settings do not work: {0}")]
     Settings(audio::Error),
+    #[error(
+        "the features were computed by another version of affect (features {version}, here {})",
+        extractor::VERSION
+    )]
+    OtherVersion { version: u32 },
     #[error("{}", list(.0))]
     Faults(Vec<Fault>),
     #[error("the features of all {examples} examples cannot be used; the first: {first}")]
@@ -129,6 +135,7 @@ impl Error {
             Self::File(error) => error.hint().map(String::from),
             Self::Npy(error) => error.hint().map(String::from),
             Self::NothingLeft { .. } => Some("check `dataset.root` and where the files lie".into()),
+            Self::OtherVersion { .. } => Some("use that version, or train again".into()),
             Self::Settings(_) | Self::Channels { .. } => None,
         }
     }

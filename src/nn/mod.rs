@@ -4,6 +4,7 @@
 //! with right gradients. `layers/` has what each layer makes of a shape and of a tensor, `kernels/` the operators. Knows no sibling.
 
 mod builder;
+pub mod definition;
 pub mod kernels;
 mod layers;
 mod misfit;

@@ -35,6 +35,7 @@ mod several;
 mod style;
 pub mod table;
 mod timeline;
+mod trajectory;
 mod worst;
 
 pub use figure::{Curves, Figure, Spot, Values};
@@ -47,6 +48,7 @@ pub use output::{Output, PAGE};
 pub use overlay::Series;
 pub use read::{PageAt, commands, moment, read};
 pub use several::{SeveralReport, plots_of_several};
+pub use trajectory::{Trajectory, trajectory};
 pub use worst::{Worst, worst};
 
 use std::collections::BTreeMap;

@@ -223,6 +223,12 @@ impl Drop for SmallDisk<'_> {
 }
 
 fn write_tone(path: &Path, frequency: f64, amplitude: f64) {
+    write_tone_of(path, frequency, amplitude, 0.3);
+}
+
+/// A tone of so many seconds; the folders above it are made.
+pub fn write_tone_of(path: &Path, frequency: f64, amplitude: f64, seconds: f64) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     const RATE: u32 = 8000;
     let spec = hound::WavSpec {
         channels: 1,
@@ -231,7 +237,7 @@ fn write_tone(path: &Path, frequency: f64, amplitude: f64) {
         sample_format: hound::SampleFormat::Int,
     };
     let mut file = hound::WavWriter::create(path, spec).unwrap();
-    for sample in 0..RATE * 3 / 10 {
+    for sample in 0..(f64::from(RATE) * seconds).round() as u32 {
         let phase = std::f64::consts::TAU * frequency * f64::from(sample) / f64::from(RATE);
         file.write_sample((32767.0 * amplitude * phase.sin()) as i16).unwrap();
     }

@@ -25,6 +25,22 @@ pub fn plan(spec: &LayerSpec, shape: &[usize]) -> PlannedLayer {
     }
 }
 
+/// The function of a layer that is nothing else.
+pub fn of_layer(spec: &LayerSpec) -> Option<Function> {
+    Some(match spec {
+        LayerSpec::Relu(_) => Function::Relu,
+        LayerSpec::LeakyRelu(spec) => Function::LeakyRelu { slope: spec.slope },
+        LayerSpec::Gelu(spec) => match spec.form {
+            GeluForm::Exact => Function::Gelu,
+            GeluForm::Tanh => Function::GeluTanh,
+        },
+        LayerSpec::Elu(spec) => Function::Elu { alpha: spec.alpha },
+        LayerSpec::Tanh(_) => Function::Tanh,
+        LayerSpec::Sigmoid(_) => Function::Sigmoid,
+        _ => return None,
+    })
+}
+
 /// The function behind a name.
 pub fn function(activation: Activation) -> Function {
     match activation {

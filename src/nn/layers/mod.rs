@@ -3,15 +3,15 @@
 //! One file per kind. Tensors are `[batch, channels, rows, frames]` (images), `[batch, frames, numbers]` (sequences) or
 //! `[batch, numbers]` (vectors).
 
-mod activation;
-mod conv2d;
+pub(super) mod activation;
+pub(super) mod conv2d;
 mod dropout;
 mod fused;
 mod linear;
 mod norm;
-mod pool;
+pub(super) mod pool;
 mod recurrent;
-mod residual;
+pub(super) mod residual;
 
 use candle_core::{Result, Tensor};
 
@@ -21,7 +21,7 @@ use super::builder::Builder;
 use super::kernels::Function;
 use super::network::Mode;
 use super::plan::{PlannedLayer, count, shape_text};
-use super::spec::{GeluForm, LayerSpec};
+use super::spec::LayerSpec;
 
 /// What `spec` makes of an example of this shape. `outputs`: of the task.
 ///
@@ -105,15 +105,12 @@ impl Layer {
                 Self::BatchNorm(norm::BatchNorm::new(builder, prefix, size, spec)?)
             }
             LayerSpec::LayerNorm(spec) => Self::LayerNorm(norm::LayerNorm::new(builder, prefix, input, spec)?),
-            LayerSpec::Relu(_) => Self::Activation(Function::Relu),
-            LayerSpec::LeakyRelu(spec) => Self::Activation(Function::LeakyRelu { slope: spec.slope }),
-            LayerSpec::Gelu(spec) => Self::Activation(match spec.form {
-                GeluForm::Exact => Function::Gelu,
-                GeluForm::Tanh => Function::GeluTanh,
-            }),
-            LayerSpec::Elu(spec) => Self::Activation(Function::Elu { alpha: spec.alpha }),
-            LayerSpec::Tanh(_) => Self::Activation(Function::Tanh),
-            LayerSpec::Sigmoid(_) => Self::Activation(Function::Sigmoid),
+            LayerSpec::Relu(_)
+            | LayerSpec::LeakyRelu(_)
+            | LayerSpec::Gelu(_)
+            | LayerSpec::Elu(_)
+            | LayerSpec::Tanh(_)
+            | LayerSpec::Sigmoid(_) => Self::Activation(activation::of_layer(spec).unwrap_or(Function::Relu)),
             LayerSpec::MaxPool2d(spec) => Self::Pool(pool::Pool::max(pool::windows(spec))),
             LayerSpec::AvgPool2d(spec) => Self::Pool(pool::Pool::average(pool::windows(spec))),
             LayerSpec::AdaptiveAvgPool2d(grid) => Self::Pool(pool::Pool::average(pool::grid(*grid))),

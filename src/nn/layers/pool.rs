@@ -10,7 +10,7 @@ use super::super::spec::{GlobalPoolSpec, Pair, PoolOver, PoolSpec, Statistic};
 use super::image;
 
 /// Added to the variance under the root: the gradient of the root is infinite at 0.
-const EPSILON: f64 = 1e-5;
+pub const EPSILON: f64 = 1e-5;
 
 pub fn grid(pair: Pair) -> Cells {
     let (rows, columns) = pair.get();

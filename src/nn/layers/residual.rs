@@ -11,7 +11,7 @@ use super::conv2d::{self, Conv2d};
 use super::{Pass, activation, dropout, image};
 
 /// The first convolution, the second, and the way around them where it is not the input itself.
-fn parts(spec: &ResidualSpec, channels: usize) -> (Conv2dSpec, Conv2dSpec, Option<Conv2dSpec>) {
+pub fn parts(spec: &ResidualSpec, channels: usize) -> (Conv2dSpec, Conv2dSpec, Option<Conv2dSpec>) {
     let (rows, columns) = spec.kernel.get();
     let conv = Conv2dSpec {
         kernel: spec.kernel,

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 use super::{Content, Files, Loaded, State, bad};
+use crate::features::feature_set::Statistics;
 use crate::files;
 use crate::nn::Network;
 use crate::train::Error;
@@ -85,6 +86,22 @@ impl Checkpoints<'_> {
         let is_best = |state: &State| state.updates == step && state.validated == step;
         first_sound(self.folder, is_best, |files| files.load(network).map(drop))
     }
+}
+
+/// Puts the parameters and buffers into `network` that a finished run was tested with: the best, or the last where the best are not
+/// restored. Of an unfinished run, those that would be tested if it ended here. Gives the figures that features are normalised with.
+///
+/// # Errors
+/// [`Error::Checkpoint`] where no checkpoint is sound.
+pub fn load_tested(folder: &Path, network: &Network, restore_best: bool) -> Result<Option<Statistics>, Error> {
+    let newest = first_sound(folder, |_| true, |files| files.state())?;
+    let best = newest.early_stopping.best_step.filter(|_| restore_best);
+    let step = best.unwrap_or(newest.updates);
+    let is_wanted = |state: &State| state.updates == step && (best.is_none() || state.validated == step);
+    first_sound(folder, is_wanted, |files| {
+        files.load(network)?;
+        files.statistics()
+    })
 }
 
 /// Where training stands by the checkpoint that [`Checkpoints::load_to_go_on`] loads; `None` where there was never one.

@@ -13,7 +13,7 @@
 mod kept;
 mod state;
 
-pub use kept::{Checkpoints, state_to_go_on};
+pub use kept::{Checkpoints, load_tested, state_to_go_on};
 pub use state::State;
 
 use std::collections::{BTreeMap, HashMap};
@@ -32,6 +32,8 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 const RUNNING: &str = "running.safetensors";
 const MANIFEST: &str = "manifest.json";
+const FEATURE_MEAN: &str = "features.mean";
+const FEATURE_DEVIATION: &str = "features.deviation";
 
 /// What a checkpoint is made of.
 pub struct Content<'a> {
@@ -72,8 +74,8 @@ impl Content<'_> {
             .collect();
         if let Some(statistics) = self.statistics {
             let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu);
-            model.push(("features.mean".into(), tensor(&statistics.mean)?));
-            model.push(("features.deviation".into(), tensor(&statistics.deviation)?));
+            model.push((FEATURE_MEAN.into(), tensor(&statistics.mean)?));
+            model.push((FEATURE_DEVIATION.into(), tensor(&statistics.deviation)?));
         }
         let mut contents = vec![
             (MODEL, serialize(&model, folder)?),
@@ -138,6 +140,20 @@ impl<'a> Files<'a> {
             optimizer,
             running,
         })
+    }
+
+    /// The figures that features are normalised with, where the model has any.
+    fn statistics(&self) -> Result<Option<Statistics>, Error> {
+        let content = self.checked(MODEL)?;
+        let tensors = candle_core::safetensors::load_buffer(&content, &Device::Cpu)
+            .map_err(|error| bad(self.folder, format!("{MODEL}: {error}")))?;
+        match (tensors.get(FEATURE_MEAN), tensors.get(FEATURE_DEVIATION)) {
+            (Some(mean), Some(deviation)) => Ok(Some(Statistics {
+                mean: mean.to_vec1()?,
+                deviation: deviation.to_vec1()?,
+            })),
+            _ => Ok(None),
+        }
     }
 
     /// Whether every file is what it was.
