@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench steps -- CASE FOLDER` writes the case's parameters, inputs and targets to `FOLDER/start.safetensors`. Then for each
 //! line `N` on standard input it runs N steps and answers with a line of JSON: each one's loss and milliseconds, and the
-//! process's greatest memory so far. With `candle` as a third word the same network runs on Candle's own operators and candle-nn's layers and
+//! process's greatest memory so far. A number as a third word is the learning rate. With `candle` in its place the same network runs on Candle's own operators and candle-nn's layers and
 //! AdamW (the gradient of its max pooling is wrong: for the clock only). `cargo bench --bench steps` alone runs every case for a few steps and prints the
 //! medians.
 
@@ -22,6 +22,7 @@ use candle_nn::{BatchNorm, Module, ModuleT, Optimizer as _, VarBuilder, VarMap};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: usize = 32;
+const LEARNING_RATE: f64 = 1e-4;
 
 /// Layers, shape of an example, outputs. Without dropout, so that the losses can be compared.
 const CASES: [(&str, &str, [usize; 3], usize); 4] = [
@@ -71,11 +72,12 @@ struct Case {
 }
 
 impl Case {
-    fn new(layers: &str, shape: [usize; 3], outputs: usize) -> Self {
+    fn new(layers: &str, shape: [usize; 3], outputs: usize, rate: f64) -> Self {
         let spec: NetworkSpec = toml::from_str(&format!("layers = [{}]", layers.replace('\n', " "))).expect("layers");
         let plan = Plan::new(&spec, &shape, outputs).expect("a plan");
         let network = Network::new(&spec, &plan, 7, &Device::Cpu).expect("a network");
-        let spec = toml::from_str("kind = \"adamw\"\nlearning_rate = 1e-4\nweight_decay = 0.01").expect("an optimiser");
+        let spec = format!("kind = \"adamw\"\nlearning_rate = {rate:e}\nweight_decay = 0.01");
+        let spec = toml::from_str(&spec).expect("an optimiser");
         let optimizer = Optimizer::new(&spec, network.parameters()).expect("an optimiser");
         let mut generator = Generator::keyed(3, "bench", &[]);
         let values = (0..BATCH * shape.iter().product::<usize>()).map(|_| generator.normal() as f32);
@@ -168,7 +170,7 @@ impl Stock {
             .map(|(index, sizes)| candle_nn::linear(sizes[0], sizes[1], make.pp(format!("dense{index}"))))
             .collect::<candle_core::Result<_>>()?;
         let rates = candle_nn::ParamsAdamW {
-            lr: 1e-4,
+            lr: LEARNING_RATE,
             ..Default::default()
         };
         Ok(Self {
@@ -243,10 +245,11 @@ fn main() {
         .filter(|word| !word.starts_with("--"))
         .collect();
     match words.as_slice() {
-        [name, folder, stock @ ..] => {
+        [name, folder, rest @ ..] => {
             let (_, layers, shape, outputs) = CASES.iter().find(|case| case.0 == name).expect("a case");
-            let mut case = Case::new(layers, *shape, *outputs);
-            let mut stock = match stock.first().map(String::as_str) {
+            let rate = rest.iter().find_map(|word| word.parse().ok());
+            let mut case = Case::new(layers, *shape, *outputs, rate.unwrap_or(LEARNING_RATE));
+            let mut stock = match rest.first().map(String::as_str) {
                 Some("candle") => Some(Stock::new(name).expect("a network")),
                 _ => {
                     case.save(folder).expect("to write");
@@ -269,7 +272,7 @@ fn main() {
         }
         _ => {
             for (name, layers, shape, outputs) in CASES {
-                let mut case = Case::new(layers, shape, outputs);
+                let mut case = Case::new(layers, shape, outputs, LEARNING_RATE);
                 let mut times: Vec<f64> = (0..12)
                     .map(|_| {
                         let begin = Instant::now();

@@ -88,7 +88,7 @@ fn features_are_computed_once() {
 }
 
 /// Every command, with the flags that its help must speak of.
-const COMMANDS: [(&str, &[&str]); 19] = [
+const COMMANDS: [(&str, &[&str]); 20] = [
     (
         "run",
         &[
@@ -198,7 +198,32 @@ const COMMANDS: [(&str, &[&str]); 19] = [
     ("note", &["<RUN>", "<TEXT>...", "--runs"]),
     ("rm", &["<RUN>...", "--purge", "--runs"]),
     ("restore", &["[RUN]...", "--runs"]),
-    ("export", &["[RUN]...", "--csv", "--parquet", "--runs"]),
+    (
+        "predict",
+        &[
+            "<RUN|MODEL.onnx>",
+            "<AUDIO>...",
+            "--every",
+            "--plots",
+            "--csv",
+            "--json",
+            "--threads",
+            "--runs",
+        ],
+    ),
+    (
+        "export",
+        &[
+            "[RUN]...",
+            "--onnx",
+            "--with-frontend",
+            "--safetensors",
+            "--pytorch-state",
+            "--csv",
+            "--parquet",
+            "--runs",
+        ],
+    ),
     ("tensorboard", &["[RUN]...", "--port", "--runs"]),
     ("schema", &["--color"]),
     ("completions", &["<SHELL>", "bash", "zsh", "fish"]),

@@ -61,6 +61,7 @@ fn a_regression_leaves_everything_that_belongs_to_a_run() {
         "baselines/mean.csv",
         "baselines/ridge.csv",
         "split.csv",
+        "interface.json",
         "media.csv",
         "tables/results.csv",
         "tables/results.md",

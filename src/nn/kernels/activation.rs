@@ -3,10 +3,12 @@
 //! Of Candle's, ReLU has gradient 1 at 0 (PyTorch: 0), GELU's two gradients have constants of six digits and NaN for large values, and
 //! each takes about ten passes. Leaky ReLU there is a sum of two. NaN stays NaN in all of these.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
+use std::hint::select_unpredictable as select;
+use std::mem::MaybeUninit;
 
-use super::element::{Element, for_dtype, slice, with_slice};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use super::element::{Element, for_dtype, slice, with_slice, written};
 use crate::vector::on_vectors;
 
 /// Elements that one task handles.
@@ -46,155 +48,120 @@ struct Activation {
 const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
 const CUBIC: f64 = 0.044_715;
 
-impl Function {
-    fn value(self, x: f64) -> f64 {
-        match self {
-            Self::Relu => {
-                if x < 0.0 {
-                    0.0
-                } else {
-                    x
-                }
-            }
-            Self::LeakyRelu { slope } => {
-                if x < 0.0 {
-                    slope * x
-                } else {
-                    x
-                }
-            }
-            Self::Elu { alpha } => {
-                if x < 0.0 {
-                    alpha * x.exp_m1()
-                } else {
-                    x
-                }
-            }
-            Self::Gelu => x * normal_distribution(x),
-            Self::GeluTanh => 0.5 * x * (1.0 + gelu_inner(x).tanh()),
-            Self::Tanh => x.tanh(),
-            Self::Sigmoid => sigmoid(x),
-        }
-    }
-
-    /// At `x`.
-    fn derivative(self, x: f64) -> f64 {
-        match self {
-            Self::Relu => f64::from(u8::from(x > 0.0)),
-            Self::LeakyRelu { slope } => {
-                if x > 0.0 {
-                    1.0
-                } else {
-                    slope
-                }
-            }
-            Self::Elu { alpha } => {
-                if x > 0.0 {
-                    1.0
-                } else {
-                    alpha * x.exp()
-                }
-            }
-            Self::Gelu => {
-                let density = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
-                // 0 far out, where x may be infinite.
-                let slope = if density > 0.0 { x * density } else { 0.0 };
-                normal_distribution(x) + slope
-            }
-            Self::GeluTanh => {
-                let tanh = gelu_inner(x).tanh();
-                let rest = 1.0 - tanh * tanh;
-                let slope = if rest > 0.0 {
-                    0.5 * x * rest * SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * x * x)
-                } else {
-                    0.0
-                };
-                0.5 * (1.0 + tanh) + slope
-            }
-            Self::Tanh => 1.0 - x.tanh().powi(2),
-            Self::Sigmoid => sigmoid(x) * (1.0 - sigmoid(x)),
-        }
-    }
-}
-
-fn normal_distribution(x: f64) -> f64 {
-    0.5 * (1.0 + candle_core::cpu::erf::erf_f64(x * std::f64::consts::FRAC_1_SQRT_2))
-}
-
-fn gelu_inner(x: f64) -> f64 {
-    SQRT_2_OVER_PI * (x + CUBIC * x * x * x)
-}
-
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-/// Some values. What is not on vectors goes by way of `f64`.
+/// The normal distribution's Φ.
 #[inline(always)]
-fn values<T: Element>(function: Function, out: &mut [T], input: &[T]) {
-    let pairs = out.iter_mut().zip(input);
+fn distribution<T: Element>(x: T) -> T {
+    T::from_f64(0.5) * (T::one() + (x * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf())
+}
+
+/// The argument of the hyperbolic tangent in GELU's approximation.
+#[inline(always)]
+fn gelu_inner<T: Element>(x: T) -> T {
+    T::from_f64(SQRT_2_OVER_PI) * (x + T::from_f64(CUBIC) * x * x * x)
+}
+
+/// Some values. Each function has a loop of its own: with the choice within them they would not become vector instructions.
+#[inline(always)]
+fn values<T: Element>(function: Function, out: &mut [MaybeUninit<T>], input: &[T]) {
+    #[inline(always)]
+    fn each<T: Element>(out: &mut [MaybeUninit<T>], input: &[T], value: impl Fn(T) -> T) {
+        for (out, &x) in out.iter_mut().zip(input) {
+            out.write(value(x));
+        }
+    }
+    let (zero, one, half) = (T::zero(), T::one(), T::from_f64(0.5));
     match function {
-        Function::Relu => pairs.for_each(|(out, &x)| *out = if x < T::zero() { T::zero() } else { x }),
+        Function::Relu => each(out, input, |x| select(x < zero, zero, x)),
         Function::LeakyRelu { slope } => {
             let slope = T::from_f64(slope);
-            pairs.for_each(|(out, &x)| *out = if x < T::zero() { slope * x } else { x });
+            each(out, input, |x| select(x < zero, slope * x, x));
         }
-        Function::Tanh => pairs.for_each(|(out, &x)| *out = x.tanh()),
-        Function::Sigmoid => pairs.for_each(|(out, &x)| *out = x.sigmoid()),
-        Function::Elu { .. } | Function::Gelu | Function::GeluTanh => {
-            pairs.for_each(|(out, &x)| *out = T::from_f64(function.value(x.to_f64())));
+        Function::Elu { alpha } => {
+            let alpha = T::from_f64(alpha);
+            each(out, input, |x| select(x < zero, alpha * x.exp_m1(), x));
         }
+        Function::Gelu => each(out, input, |x| x * distribution(x)),
+        Function::GeluTanh => each(out, input, |x| half * x * (one + gelu_inner(x).tanh())),
+        Function::Tanh => each(out, input, Element::tanh),
+        Function::Sigmoid => each(out, input, Element::sigmoid),
     }
 }
 
 /// Some gradients times the derivative.
 #[inline(always)]
-fn derivatives<T: Element>(function: Function, out: &mut [T], input: &[T], gradient: &[T]) {
-    let triples = out.iter_mut().zip(input.iter().zip(gradient));
+fn derivatives<T: Element>(function: Function, out: &mut [MaybeUninit<T>], input: &[T], gradient: &[T]) {
+    #[inline(always)]
+    fn each<T: Element>(out: &mut [MaybeUninit<T>], input: &[T], gradient: &[T], value: impl Fn(T, T) -> T) {
+        for (out, (&x, &g)) in out.iter_mut().zip(input.iter().zip(gradient)) {
+            out.write(value(x, g));
+        }
+    }
+    let (zero, one, half) = (T::zero(), T::one(), T::from_f64(0.5));
     match function {
-        Function::Relu => triples.for_each(|(out, (&x, &g))| *out = if x > T::zero() { g } else { T::zero() }),
+        Function::Relu => each(out, input, gradient, |x, g| select(x > zero, g, zero)),
         Function::LeakyRelu { slope } => {
             let slope = T::from_f64(slope);
-            triples.for_each(|(out, (&x, &g))| *out = if x > T::zero() { g } else { slope * g });
+            each(out, input, gradient, |x, g| select(x > zero, g, slope * g));
         }
-        Function::Tanh => triples.for_each(|(out, (&x, &g))| {
+        Function::Elu { alpha } => {
+            let alpha = T::from_f64(alpha);
+            each(out, input, gradient, |x, g| select(x > zero, g, alpha * x.exp() * g));
+        }
+        Function::Gelu => {
+            let factor = T::from_f64(1.0 / std::f64::consts::TAU.sqrt());
+            each(out, input, gradient, |x, g| {
+                let density = (zero - half * x * x).exp() * factor;
+                // 0 far out, where x may be infinite.
+                let slope = select(density > zero, x * density, zero);
+                (distribution(x) + slope) * g
+            });
+        }
+        Function::GeluTanh => {
+            let (factor, cubic) = (T::from_f64(SQRT_2_OVER_PI), T::from_f64(3.0 * CUBIC));
+            each(out, input, gradient, |x, g| {
+                let tanh = gelu_inner(x).tanh();
+                let rest = one - tanh * tanh;
+                let slope = half * x * rest * factor * (one + cubic * x * x);
+                (half * (one + tanh) + select(rest > zero, slope, zero)) * g
+            });
+        }
+        Function::Tanh => each(out, input, gradient, |x, g| {
             let value = x.tanh();
-            *out = g * (T::one() - value * value);
+            g * (one - value * value)
         }),
-        Function::Sigmoid => triples.for_each(|(out, (&x, &g))| {
+        Function::Sigmoid => each(out, input, gradient, |x, g| {
             let value = x.sigmoid();
-            *out = g * (value * (T::one() - value));
+            g * (value * (one - value))
         }),
-        Function::Elu { .. } | Function::Gelu | Function::GeluTanh => {
-            triples.for_each(|(out, (&x, &g))| *out = T::from_f64(g.to_f64() * function.derivative(x.to_f64())));
-        }
     }
 }
 
+#[allow(unsafe_code)]
 fn forward<T: Element>(function: Function, input: &[T]) -> Vec<T> {
-    let mut out = vec![T::zero(); input.len()];
-    out.par_chunks_mut(CHUNK)
-        .zip(input.par_chunks(CHUNK))
-        .for_each(|(out, input)| {
+    // SAFETY: `values` writes as many places as there are inputs.
+    unsafe {
+        written(input.len(), CHUNK, |at, out| {
+            let input = &input[at..][..out.len()];
             on_vectors(
                 #[inline(always)]
                 || values(function, out, input),
             );
-        });
-    out
+        })
+    }
 }
 
+#[allow(unsafe_code)]
 fn backward<T: Element>(function: Function, input: &[T], gradient: &[T]) -> Vec<T> {
-    let mut out = vec![T::zero(); gradient.len()];
-    out.par_chunks_mut(CHUNK)
-        .zip(input.par_chunks(CHUNK).zip(gradient.par_chunks(CHUNK)))
-        .for_each(|(out, (input, gradient))| {
+    // SAFETY: `derivatives` writes as many places as there are inputs and gradients.
+    unsafe {
+        written(gradient.len(), CHUNK, |at, out| {
+            let (input, gradient) = (&input[at..][..out.len()], &gradient[at..][..out.len()]);
             on_vectors(
                 #[inline(always)]
                 || derivatives(function, out, input, gradient),
             );
-        });
-    out
+        })
+    }
 }
 
 impl CustomOp1 for Activation {

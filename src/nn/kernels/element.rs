@@ -1,6 +1,9 @@
 //! The element types of the kernels, and the way from Candle's tensors to slices.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType};
+use rayon::prelude::*;
 
 use super::conv::{correlate, products};
 use super::elementary;
@@ -9,9 +12,13 @@ use super::elementary;
 pub trait Element: WithDType + std::iter::Sum + Send + Sync {
     fn correlate(task: correlate::Correlate<Self>);
     fn products(task: products::Products<Self>);
-    /// 1 / (1 + e⁻ˣ), as [`elementary`] or the system has it.
+    /// 1 / (1 + e⁻ˣ), as [`elementary`] or the system has it; the others too.
     fn sigmoid(self) -> Self;
     fn tanh(self) -> Self;
+    fn exp(self) -> Self;
+    /// eˣ − 1, for x up to 0.
+    fn exp_m1(self) -> Self;
+    fn erf(self) -> Self;
     /// The values of a storage of this type.
     fn owned(storage: CpuStorage) -> Option<Vec<Self>>;
 }
@@ -33,6 +40,21 @@ impl Element for f32 {
     #[inline(always)]
     fn tanh(self) -> Self {
         elementary::tanh(self)
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        elementary::exp(self)
+    }
+
+    #[inline(always)]
+    fn exp_m1(self) -> Self {
+        elementary::exp_m1(self)
+    }
+
+    #[inline(always)]
+    fn erf(self) -> Self {
+        elementary::erf(self)
     }
 
     fn owned(storage: CpuStorage) -> Option<Vec<Self>> {
@@ -58,6 +80,18 @@ impl Element for f64 {
 
     fn tanh(self) -> Self {
         f64::tanh(self)
+    }
+
+    fn exp(self) -> Self {
+        f64::exp(self)
+    }
+
+    fn exp_m1(self) -> Self {
+        f64::exp_m1(self)
+    }
+
+    fn erf(self) -> Self {
+        candle_core::cpu::erf::erf_f64(self)
     }
 
     fn owned(storage: CpuStorage) -> Option<Vec<Self>> {
@@ -112,6 +146,29 @@ pub(super) use for_dtype;
 /// The error for other element types.
 pub fn unsupported(dtype: DType) -> candle_core::Error {
     candle_core::Error::UnsupportedDTypeForOp(dtype, "affect kernel").bt()
+}
+
+/// New numbers, which `write` writes, so many at a time, from the index that it is given. They are not zeroed before, which would be a
+/// pass over memory of its own.
+///
+/// # Safety
+/// `write` writes every place that it is given.
+#[allow(unsafe_code)]
+pub unsafe fn written<T: Element>(
+    len: usize,
+    at_a_time: usize,
+    write: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync,
+) -> Vec<T> {
+    let mut values = Vec::with_capacity(len);
+    let room: &mut [MaybeUninit<T>] = &mut values.spare_capacity_mut()[..len];
+    room.par_chunks_mut(at_a_time)
+        .enumerate()
+        .for_each(|(index, room)| write(index * at_a_time, room));
+    // SAFETY: there is room for so many, the chunks cover it, and every place of a chunk is written.
+    unsafe {
+        values.set_len(len);
+    }
+    values
 }
 
 /// The sum of `map(value, index)` in eight interleaved sums of `f64`: vector additions in a fixed order.

@@ -3,7 +3,8 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::element::{Element, for_dtype, slice, with_slice};
+use super::element::{Element, for_dtype, slice, sum, with_slice};
+use crate::vector::on_vectors;
 
 /// Rows whose gradients of gain and offset are summed by one task: part of the result's definition.
 const GROUP: usize = 64;
@@ -20,10 +21,11 @@ struct LayerNorm {
 }
 
 /// Mean and 1 / σ.
+#[inline(always)]
 fn statistics<T: Element>(row: &[T], epsilon: f64) -> (f64, f64) {
     let count = row.len().max(1) as f64;
-    let mean = row.iter().map(|value| value.to_f64()).sum::<f64>() / count;
-    let variance = row.iter().map(|value| (value.to_f64() - mean).powi(2)).sum::<f64>() / count;
+    let mean = sum(row, |value, _| value) / count;
+    let variance = sum(row, |value, _| (value - mean) * (value - mean)) / count;
     (mean, 1.0 / (variance + epsilon).sqrt())
 }
 
@@ -33,12 +35,42 @@ fn forward<T: Element>(epsilon: f64, input: &[T], gain: &[T], offset: &[T]) -> V
     out.par_chunks_mut(width)
         .zip(input.par_chunks(width))
         .for_each(|(out, input)| {
-            let (mean, inverse) = statistics(input, epsilon);
-            for ((out, &input), (gain, offset)) in out.iter_mut().zip(input).zip(gain.iter().zip(offset)) {
-                *out = T::from_f64((input.to_f64() - mean) * inverse * gain.to_f64() + offset.to_f64());
-            }
+            on_vectors(
+                #[inline(always)]
+                || {
+                    let (mean, inverse) = statistics(input, epsilon);
+                    for ((out, &input), (gain, offset)) in out.iter_mut().zip(input).zip(gain.iter().zip(offset)) {
+                        *out = T::from_f64((input.to_f64() - mean) * inverse * gain.to_f64() + offset.to_f64());
+                    }
+                },
+            );
         });
     out
+}
+
+/// The gradient of a row; what it adds to those of gain and offset.
+#[inline(always)]
+fn backward_of_row<T: Element>(
+    epsilon: f64,
+    (input, gain, gradient): (&[T], &[T], &[T]),
+    out: &mut [T],
+    (gain_sum, offset_sum): (&mut [f64], &mut [f64]),
+) {
+    let width = gain.len() as f64;
+    let (mean, inverse) = statistics(input, epsilon);
+    for ((x, g), (gain_sum, offset_sum)) in input.iter().zip(gradient).zip(gain_sum.iter_mut().zip(offset_sum)) {
+        let g = g.to_f64();
+        *gain_sum += g * ((x.to_f64() - mean) * inverse);
+        *offset_sum += g;
+    }
+    let total = sum(gradient, |g, column| g * gain[column].to_f64()) / width;
+    let product = sum(gradient, |g, column| {
+        g * gain[column].to_f64() * ((input[column].to_f64() - mean) * inverse)
+    }) / width;
+    for ((out, x), (g, gain)) in out.iter_mut().zip(input).zip(gradient.iter().zip(gain)) {
+        let normal = (x.to_f64() - mean) * inverse;
+        *out = T::from_f64((g.to_f64() * gain.to_f64() - total - normal * product) * inverse);
+    }
 }
 
 /// The gradients of input, gain and offset: with x̂ = (x − mean)/σ and h = g·gain, dx = (h − mean h − x̂·mean(h·x̂)) / σ.
@@ -52,21 +84,10 @@ fn backward<T: Element>(epsilon: f64, input: &[T], gain: &[T], gradient: &[T]) -
             let (mut gain_sum, mut offset_sum) = (vec![0.0; width], vec![0.0; width]);
             let rows = input.chunks(width).zip(gradient.chunks(width));
             for (out, (input, gradient)) in out.chunks_mut(width).zip(rows) {
-                let (mean, inverse) = statistics(input, epsilon);
-                let (mut sum, mut product) = (0.0, 0.0);
-                for (column, (x, g)) in input.iter().zip(gradient).enumerate() {
-                    let (normal, g) = ((x.to_f64() - mean) * inverse, g.to_f64());
-                    gain_sum[column] += g * normal;
-                    offset_sum[column] += g;
-                    sum += g * gain[column].to_f64();
-                    product += g * gain[column].to_f64() * normal;
-                }
-                let (sum, product) = (sum / width as f64, product / width as f64);
-                for (column, out) in out.iter_mut().enumerate() {
-                    let normal = (input[column].to_f64() - mean) * inverse;
-                    let value = (gradient[column].to_f64() * gain[column].to_f64() - sum - normal * product) * inverse;
-                    *out = T::from_f64(value);
-                }
+                on_vectors(
+                    #[inline(always)]
+                    || backward_of_row(epsilon, (input, gain, gradient), out, (&mut gain_sum, &mut offset_sum)),
+                );
             }
             (gain_sum, offset_sum)
         })
