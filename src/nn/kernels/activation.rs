@@ -60,7 +60,8 @@ fn gelu_inner<T: Element>(x: T) -> T {
     T::from_f64(SQRT_2_OVER_PI) * (x + T::from_f64(CUBIC) * x * x * x)
 }
 
-/// Some values. Each function has a loop of its own: with the choice within them they would not become vector instructions.
+/// Some values. Each function has a loop of its own: with the choice within them they would not become vector instructions,
+/// nor where a closure stays a call, since that is compiled for any machine.
 #[inline(always)]
 fn values<T: Element>(function: Function, out: &mut [MaybeUninit<T>], input: &[T]) {
     #[inline(always)]
@@ -71,19 +72,54 @@ fn values<T: Element>(function: Function, out: &mut [MaybeUninit<T>], input: &[T
     }
     let (zero, one, half) = (T::zero(), T::one(), T::from_f64(0.5));
     match function {
-        Function::Relu => each(out, input, |x| select(x < zero, zero, x)),
+        Function::Relu => each(
+            out,
+            input,
+            #[inline(always)]
+            |x| select(x < zero, zero, x),
+        ),
         Function::LeakyRelu { slope } => {
             let slope = T::from_f64(slope);
-            each(out, input, |x| select(x < zero, slope * x, x));
+            each(
+                out,
+                input,
+                #[inline(always)]
+                |x| select(x < zero, slope * x, x),
+            );
         }
         Function::Elu { alpha } => {
             let alpha = T::from_f64(alpha);
-            each(out, input, |x| select(x < zero, alpha * x.exp_m1(), x));
+            each(
+                out,
+                input,
+                #[inline(always)]
+                |x| select(x < zero, alpha * x.exp_m1(), x),
+            );
         }
-        Function::Gelu => each(out, input, |x| x * distribution(x)),
-        Function::GeluTanh => each(out, input, |x| half * x * (one + gelu_inner(x).tanh())),
-        Function::Tanh => each(out, input, Element::tanh),
-        Function::Sigmoid => each(out, input, Element::sigmoid),
+        Function::Gelu => each(
+            out,
+            input,
+            #[inline(always)]
+            |x| x * distribution(x),
+        ),
+        Function::GeluTanh => each(
+            out,
+            input,
+            #[inline(always)]
+            |x| half * x * (one + gelu_inner(x).tanh()),
+        ),
+        Function::Tanh => each(
+            out,
+            input,
+            #[inline(always)]
+            |x| x.tanh(),
+        ),
+        Function::Sigmoid => each(
+            out,
+            input,
+            #[inline(always)]
+            |x| x.sigmoid(),
+        ),
     }
 }
 
@@ -98,41 +134,83 @@ fn derivatives<T: Element>(function: Function, out: &mut [MaybeUninit<T>], input
     }
     let (zero, one, half) = (T::zero(), T::one(), T::from_f64(0.5));
     match function {
-        Function::Relu => each(out, input, gradient, |x, g| select(x > zero, g, zero)),
+        Function::Relu => each(
+            out,
+            input,
+            gradient,
+            #[inline(always)]
+            |x, g| select(x > zero, g, zero),
+        ),
         Function::LeakyRelu { slope } => {
             let slope = T::from_f64(slope);
-            each(out, input, gradient, |x, g| select(x > zero, g, slope * g));
+            each(
+                out,
+                input,
+                gradient,
+                #[inline(always)]
+                |x, g| select(x > zero, g, slope * g),
+            );
         }
         Function::Elu { alpha } => {
             let alpha = T::from_f64(alpha);
-            each(out, input, gradient, |x, g| select(x > zero, g, alpha * x.exp() * g));
+            each(
+                out,
+                input,
+                gradient,
+                #[inline(always)]
+                |x, g| select(x > zero, g, alpha * x.exp() * g),
+            );
         }
         Function::Gelu => {
             let factor = T::from_f64(1.0 / std::f64::consts::TAU.sqrt());
-            each(out, input, gradient, |x, g| {
-                let density = (zero - half * x * x).exp() * factor;
-                // 0 far out, where x may be infinite.
-                let slope = select(density > zero, x * density, zero);
-                (distribution(x) + slope) * g
-            });
+            each(
+                out,
+                input,
+                gradient,
+                #[inline(always)]
+                |x, g| {
+                    let density = (zero - half * x * x).exp() * factor;
+                    // 0 far out, where x may be infinite.
+                    let slope = select(density > zero, x * density, zero);
+                    (distribution(x) + slope) * g
+                },
+            );
         }
         Function::GeluTanh => {
             let (factor, cubic) = (T::from_f64(SQRT_2_OVER_PI), T::from_f64(3.0 * CUBIC));
-            each(out, input, gradient, |x, g| {
-                let tanh = gelu_inner(x).tanh();
-                let rest = one - tanh * tanh;
-                let slope = half * x * rest * factor * (one + cubic * x * x);
-                (half * (one + tanh) + select(rest > zero, slope, zero)) * g
-            });
+            each(
+                out,
+                input,
+                gradient,
+                #[inline(always)]
+                |x, g| {
+                    let tanh = gelu_inner(x).tanh();
+                    let rest = one - tanh * tanh;
+                    let slope = half * x * rest * factor * (one + cubic * x * x);
+                    (half * (one + tanh) + select(rest > zero, slope, zero)) * g
+                },
+            );
         }
-        Function::Tanh => each(out, input, gradient, |x, g| {
-            let value = x.tanh();
-            g * (one - value * value)
-        }),
-        Function::Sigmoid => each(out, input, gradient, |x, g| {
-            let value = x.sigmoid();
-            g * (value * (one - value))
-        }),
+        Function::Tanh => each(
+            out,
+            input,
+            gradient,
+            #[inline(always)]
+            |x, g| {
+                let value = x.tanh();
+                g * (one - value * value)
+            },
+        ),
+        Function::Sigmoid => each(
+            out,
+            input,
+            gradient,
+            #[inline(always)]
+            |x, g| {
+                let value = x.sigmoid();
+                g * (value * (one - value))
+            },
+        ),
     }
 }
 
