@@ -1,9 +1,13 @@
 //! Notes, for the record of every run, what the program was built with: compiler, target and the versions of the crates
-//! that its numbers depend on (from Cargo.lock).
+//! that its numbers depend on (from Cargo.lock). With the feature `cuda` it also builds what runs on the GPU.
 #![allow(clippy::disallowed_methods)]
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
+
+#[cfg(feature = "cuda")]
+#[path = "build/kernels.rs"]
+mod kernels;
 
 /// The crates whose version can move a result.
 const KEY_CRATES: [&str; 13] = [
@@ -22,7 +26,7 @@ const KEY_CRATES: [&str; 13] = [
     "tensorboard-rs",
 ];
 
-fn main() {
+fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=Cargo.lock");
     let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".to_string());
@@ -32,6 +36,24 @@ fn main() {
     println!("cargo::rustc-env=AFFECT_RUSTC={}", compiler().unwrap_or_default());
     let target = std::env::var("TARGET").unwrap_or_default();
     println!("cargo::rustc-env=AFFECT_TARGET={target}");
+    match gpu(Path::new(&folder)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("cargo::error={error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn gpu(folder: &Path) -> Result<(), String> {
+    println!("cargo::rerun-if-changed=build");
+    kernels::compile(folder)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn gpu(_folder: &Path) -> Result<(), String> {
+    Ok(())
 }
 
 /// "name version" of every key crate, in the order of the lock file.
