@@ -8,6 +8,9 @@ use std::process::{Command, ExitCode};
 #[cfg(feature = "cuda")]
 #[path = "build/kernels.rs"]
 mod kernels;
+#[cfg(feature = "cuda")]
+#[path = "build/stand_ins.rs"]
+mod stand_ins;
 
 /// The crates whose version can move a result.
 const KEY_CRATES: [&str; 13] = [
@@ -29,6 +32,7 @@ const KEY_CRATES: [&str; 13] = [
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=Cargo.lock");
+    println!("cargo::rustc-check-cfg=cfg(cuda_stand_ins)");
     let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".to_string());
     // A checkout without a lock file (none is published) leaves the list empty.
     let lock = std::fs::read_to_string(Path::new(&folder).join("Cargo.lock")).unwrap_or_default();
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
 #[cfg(feature = "cuda")]
 fn gpu(folder: &Path) -> Result<(), String> {
     println!("cargo::rerun-if-changed=build");
+    stand_ins::build(folder)?;
     kernels::compile(folder)
 }
 

@@ -23,11 +23,13 @@ pub fn compile(manifest_folder: &Path) -> Result<(), String> {
     if let Some(watched) = folder.ancestors().find(|path| path.is_dir()) {
         println!("cargo::rerun-if-changed={}", watched.display());
     }
-    let sources = sources(&folder)?;
-    if sources.is_empty() {
-        return Ok(());
-    }
     let nvcc = nvcc()?;
+    println!(
+        "cargo::rustc-env=AFFECT_CUDA_TOOLKIT={}",
+        release(&nvcc).unwrap_or_default()
+    );
+    println!("cargo::rustc-env=AFFECT_CUDA_CAPABILITY={}", capability());
+    let sources = sources(&folder)?;
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     std::thread::scope(|scope| {
         let running: Vec<_> = sources
@@ -81,8 +83,9 @@ fn compile_one(nvcc: &Path, source: &Path, out: &Path) -> Result<(), String> {
         return Ok(());
     }
     // Each line of an error is a message of its own to cargo.
-    for line in [answer.stdout, answer.stderr].concat().split(|byte| *byte == b'\n') {
-        println!("cargo::error={}", String::from_utf8_lossy(line));
+    let said = [answer.stdout, answer.stderr].concat();
+    for line in String::from_utf8_lossy(&said).lines().filter(|line| !line.is_empty()) {
+        println!("cargo::error={line}");
     }
     Err(format!(
         "`{}` could not compile `{}` for compute capability {capability} ({})",
@@ -90,6 +93,14 @@ fn compile_one(nvcc: &Path, source: &Path, out: &Path) -> Result<(), String> {
         source.display(),
         answer.status
     ))
+}
+
+/// "13.0" of "Cuda compilation tools, release 13.0, V13.0.88".
+fn release(nvcc: &Path) -> Option<String> {
+    let answer = Command::new(nvcc).arg("--version").output().ok()?;
+    let text = String::from_utf8(answer.stdout).ok()?;
+    let (release, _) = text.split_once("release ")?.1.split_once(',')?;
+    Some(release.to_string())
 }
 
 /// "90" of "9.0" and "90", "90a" of "90a".

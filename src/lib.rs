@@ -22,6 +22,7 @@ pub mod audio;
 pub mod cli;
 pub mod config;
 mod contained;
+pub mod cuda;
 pub mod dataset;
 pub mod evaluate;
 pub mod export;

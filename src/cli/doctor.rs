@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::folders::{CacheArg, RunsArg};
 use super::output;
+use crate::cuda::{self, Status};
 use crate::files;
 use crate::track::{Machine, Program};
 
@@ -24,7 +25,7 @@ pub struct Args {
 struct Report {
     program: Program,
     machine: Machine,
-    cuda: &'static str,
+    cuda: Status,
     ffmpeg: String,
     runs: String,
     cache: String,
@@ -34,7 +35,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let report = Report {
         program: Program::current(),
         machine: Machine::current(),
-        cuda: "not in this build; networks run on the CPU",
+        cuda: cuda::status(),
         ffmpeg: ffmpeg(),
         runs: state(&args.runs.runs),
         cache: state(&args.cache.cache),
@@ -43,27 +44,32 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return output::json(&report);
     }
     let Report { program, machine, .. } = &report;
-    let rows = [
+    let mut rows = vec![
         (
-            "affect",
+            "affect".to_string(),
             format!("{} ({} build, {})", program.version, program.profile, program.target),
         ),
-        ("crates", program.crates.join(", ")),
-        ("system", format!("{} on {}", machine.os, machine.architecture)),
-        ("processor", machine.cpu.clone().unwrap_or_else(|| "unknown".into())),
-        ("threads", machine.cores.to_string()),
-        ("SIMD", machine.cpu_features.join(", ")),
-        ("CUDA", report.cuda.into()),
-        ("ffmpeg", report.ffmpeg.clone()),
-        ("runs", report.runs.clone()),
-        ("cache", report.cache.clone()),
+        ("crates".into(), program.crates.join(", ")),
+        ("system".into(), format!("{} on {}", machine.os, machine.architecture)),
+        (
+            "processor".into(),
+            machine.cpu.clone().unwrap_or_else(|| "unknown".into()),
+        ),
+        ("threads".into(), machine.cores.to_string()),
+        ("SIMD".into(), machine.cpu_features.join(", ")),
     ];
+    rows.extend(report.cuda.rows());
+    rows.extend([
+        ("ffmpeg".into(), report.ffmpeg.clone()),
+        ("runs".into(), report.runs.clone()),
+        ("cache".into(), report.cache.clone()),
+    ]);
     let width = output::width();
-    output::result(
-        &rows
-            .map(|(name, value)| output::laid_out(name, &value, width))
-            .join("\n"),
-    )
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|(name, value)| output::laid_out(name, value, width))
+        .collect();
+    output::result(&lines.join("\n"))
 }
 
 /// Leaves nothing behind.

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# What a change must pass with the feature `cuda`, as far as it can be seen without a GPU: it compiles without warnings, the
+# program links and starts without NVIDIA's libraries, and says which are missing.
+#
+#     scripts/cuda-check.sh [FOLDER]
+#
+# FOLDER (default: target/cuda-toolchain) keeps the CUDA toolkit between calls; cargo's own folder is the usual one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_INCREMENTAL=0
+
+# Integration tests that need no GPU. Those of the library run besides, except where a name contains `on_gpu`.
+tests=(cuda_libraries cli_check)
+
+step() { printf '\n=== %s (%s)\n' "$1" "$(date -u +%H:%M:%S)"; }
+
+toolchain=${1:-target/cuda-toolchain}
+step "toolchain"
+scripts/cuda-toolchain.sh "$toolchain" --skip-unused-kernels
+# shellcheck disable=SC1091
+. "$toolchain/env.sh"
+# NVIDIA's libraries take part only where a test says so.
+unset AFFECT_CUDA_LIBRARIES
+
+step "clippy"
+cargo clippy --locked --all-targets --features cuda -- -D warnings
+
+step "tests"
+cargo test --locked --features cuda --lib -- cuda --skip on_gpu
+cargo test --locked --features cuda "${tests[@]/#/--test=}"
+
+step "done"
