@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Puts a CUDA toolkit into a folder: what it takes to build affect with `--features cuda`, and to run it beside NVIDIA's
-# driver. Needs no root and no GPU. Everything comes from the Python package index (about 2 GB unpacked), so Python 3 with pip is needed, and a C++ compiler.
+# driver. Everything comes from the Python package index (2 GB unpacked). Needs Python 3 with pip and a C++ compiler, no
+# root and no GPU.
 #
 #     scripts/cuda-toolchain.sh FOLDER [--skip-unused-kernels]
 #     source FOLDER/env.sh
 #     cargo build --release --features cuda
 #
-# --skip-unused-kernels   Candle's kernels for quantised networks and mixtures of experts, which affect never calls, are
-#                         left out: env.sh then names a wrapper of nvcc that compiles their sources to nothing. They are most of the time of a first build.
+# --skip-unused-kernels   Leaves out Candle's kernels for quantised networks and mixtures of experts, most of a first
+#                         build's time: env.sh then names a wrapper of nvcc that compiles their sources to nothing.
+#                         affect never calls them, and stops with a message if it ever did.
 #
 # Running it again changes nothing that is right already. Linux on x86-64 and aarch64.
 set -euo pipefail
@@ -25,7 +27,7 @@ packages=(
     nvidia-cudnn-cu13==9.21.0.82
 )
 
-usage() { sed -n '2,13s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,14s/^# \{0,1\}//p' "$0"; }
 fail() { printf 'cuda-toolchain: %s\n' "$*" >&2; exit 1; }
 say() { printf '%s\n' "$*"; }
 
@@ -85,7 +87,7 @@ for library in "$toolkit"/lib/*.so.*; do
     name=$(basename "$library")
     ln -sf "$name" "$toolkit/lib/${name%%.so.*}.so"
 done
-# The toolkit's wheels have no libcuda: it comes with the driver, and affect links against it only on other systems than Linux.
+# No wheel has libcuda: it comes with the driver, and affect's build.rs makes a stand-in for the linker.
 
 nvcc="$toolkit/bin/nvcc"
 if [ "$skip_unused" = yes ]; then
