@@ -4,7 +4,9 @@
 #
 #     scripts/cuda-check.sh [FOLDER]
 #
-# FOLDER (default: target/cuda-toolchain) keeps the CUDA toolkit between calls; cargo's own folder is the usual one.
+# FOLDER (default: target/cuda-toolchain) keeps the CUDA toolkit between calls; cargo's folder is the usual one
+# (CARGO_TARGET_DIR). On two cores of a shared machine: the toolkit 1.5 minutes, Candle's kernels 22 seconds, all crates of a
+# first build 11 minutes, clippy after it 2 minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_INCREMENTAL=0

@@ -66,8 +66,8 @@ else
     say "Getting ${#packages[@]} packages into \`$wheels\`"
     rm -rf "$wheels" "$folder/installed.txt"
     # --no-deps: the list above is complete, and nothing else gets in.
-    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --disable-pip-version-check --no-input --no-deps --no-compile --only-binary :all: --quiet \
-        --target "$wheels" "${packages[@]}" || fail "pip could not install the packages (its message is above)"
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --disable-pip-version-check --no-input --quiet \
+        --no-deps --no-compile --only-binary :all: --target "$wheels" "${packages[@]}" || fail "pip could not install the packages (its message is above)"
     printf '%s\n' "$pinned" >"$folder/installed.txt"
 fi
 
