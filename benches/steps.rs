@@ -2,7 +2,9 @@
 //!
 //! `cargo bench --bench steps -- CASE FOLDER` writes the case's parameters, inputs and targets to `FOLDER/start.safetensors`. Then for each
 //! line `N` on standard input it runs N steps and answers with a line of JSON: each one's loss and milliseconds, and the
-//! process's greatest memory so far. A number as a third word is the learning rate. With `candle` in its place the same network runs on Candle's own operators and candle-nn's layers and
+//! process's greatest memory so far. A number as a third word is the learning rate. `device=cuda:0`, `batch=256`, `precision=tf32` and
+//! `deterministic=false` are as in an experiment file; on a GPU the clock is read once for all N steps (each one's share is given), as
+//! nothing waits for a step there. With `candle` in its place the same network runs on Candle's own operators and candle-nn's layers and
 //! AdamW (the gradient of its max pooling is wrong: for the clock only). `cargo bench --bench steps` alone runs every case for a few steps and prints the
 //! medians.
 
@@ -14,6 +16,8 @@ use affect::nn::{Mode, Network, NetworkSpec, Plan};
 use affect::random::Generator;
 use affect::train::gradients::Gradients;
 use affect::train::optimizer::Optimizer;
+use affect::train::spec::DeviceSpec;
+use affect::train::{TrainSpec, device};
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::rnn::{GRU, GRUConfig, RNN};
 use candle_nn::{BatchNorm, Module, ModuleT, Optimizer as _, VarBuilder, VarMap};
@@ -23,6 +27,40 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: usize = 32;
 const LEARNING_RATE: f64 = 1e-4;
+
+/// How a case runs.
+struct How {
+    rate: f64,
+    batch: usize,
+    train: TrainSpec,
+}
+
+impl How {
+    /// From words such as `1e-5` and `device=cuda`.
+    fn read(words: &[String]) -> Self {
+        let mut how = Self {
+            rate: LEARNING_RATE,
+            batch: BATCH,
+            train: TrainSpec {
+                device: DeviceSpec::Cpu,
+                ..TrainSpec::default()
+            },
+        };
+        for word in words {
+            match word.split_once('=') {
+                Some(("batch", size)) => how.batch = size.parse().expect("a size"),
+                Some((key @ ("device" | "precision" | "deterministic"), value)) => {
+                    let mut table = toml::Table::try_from(&how.train).expect("a table");
+                    let value = value.parse().map_or_else(|_| value.into(), toml::Value::Boolean);
+                    table.insert(key.into(), value);
+                    how.train = table.try_into().expect("a setting");
+                }
+                _ => how.rate = word.parse().unwrap_or(how.rate),
+            }
+        }
+        how
+    }
+}
 
 /// Layers, shape of an example, outputs. Without dropout, so that the losses can be compared.
 const CASES: [(&str, &str, [usize; 3], usize); 4] = [
@@ -72,28 +110,56 @@ struct Case {
 }
 
 impl Case {
-    fn new(layers: &str, shape: [usize; 3], outputs: usize, rate: f64) -> Self {
+    fn new(layers: &str, shape: [usize; 3], outputs: usize, how: &How) -> Self {
+        let (rate, batch) = (how.rate, how.batch);
+        let device = device::open(&how.train).expect("the device");
         let spec: NetworkSpec = toml::from_str(&format!("layers = [{}]", layers.replace('\n', " "))).expect("layers");
         let plan = Plan::new(&spec, &shape, outputs).expect("a plan");
-        let network = Network::new(&spec, &plan, 7, &Device::Cpu).expect("a network");
+        let network = Network::new(&spec, &plan, 7, &device).expect("a network");
         let spec = format!("kind = \"adamw\"\nlearning_rate = {rate:e}\nweight_decay = 0.01");
         let spec = toml::from_str(&spec).expect("an optimiser");
         let optimizer = Optimizer::new(&spec, network.parameters()).expect("an optimiser");
         let mut generator = Generator::keyed(3, "bench", &[]);
-        let values = (0..BATCH * shape.iter().product::<usize>()).map(|_| generator.normal() as f32);
-        let input = Tensor::from_vec(values.collect(), (BATCH, shape[0], shape[1], shape[2]), &Device::Cpu);
-        let target: Vec<u32> = (0..BATCH).map(|example| (example % outputs) as u32).collect();
+        let values = (0..batch * shape.iter().product::<usize>()).map(|_| generator.normal() as f32);
+        let input = Tensor::from_vec(values.collect(), (batch, shape[0], shape[1], shape[2]), &device);
+        let target: Vec<u32> = (0..batch).map(|example| (example % outputs) as u32).collect();
         Self {
             network,
             optimizer,
             input: input.expect("a tensor"),
-            target: Tensor::from_vec(target, BATCH, &Device::Cpu).expect("a tensor"),
+            target: Tensor::from_vec(target, batch, &device).expect("a tensor"),
             steps: 0,
         }
     }
 
-    /// The loss.
-    fn step(&mut self) -> candle_core::Result<f32> {
+    /// The losses, and the milliseconds of each.
+    fn run(&mut self, steps: usize) -> candle_core::Result<(Vec<f32>, Vec<f64>)> {
+        let clock = |begin: Instant| begin.elapsed().as_secs_f64() * 1e3;
+        if self.network.device().is_cpu() {
+            let run = (0..steps).map(|_| {
+                let begin = Instant::now();
+                Ok((self.step()?.to_scalar::<f32>()?, clock(begin)))
+            });
+            return run
+                .collect::<candle_core::Result<Vec<_>>>()
+                .map(|run| run.into_iter().unzip());
+        }
+        self.network.device().synchronize()?;
+        let begin = Instant::now();
+        let losses = (0..steps)
+            .map(|_| self.step())
+            .collect::<candle_core::Result<Vec<_>>>()?;
+        let losses = match losses.is_empty() {
+            true => Vec::new(),
+            false => Tensor::stack(&losses, 0)?.to_vec1::<f32>()?,
+        };
+        self.network.device().synchronize()?;
+        let each = clock(begin) / steps.max(1) as f64;
+        Ok((losses, vec![each; steps]))
+    }
+
+    /// The loss, where the device may still be at it.
+    fn step(&mut self) -> candle_core::Result<Tensor> {
         self.steps += 1;
         let mode = Mode::Train {
             seed: 1,
@@ -102,10 +168,24 @@ impl Case {
         let output = self.network.forward(&self.input, mode)?;
         let likelihood = candle_nn::ops::log_softmax(&output, D::Minus1)?;
         let loss = candle_nn::loss::nll(&likelihood, &self.target)?;
-        let value = loss.to_scalar::<f32>()?;
         let gradients = Gradients::take(&mut loss.backward()?, self.network.parameters());
-        self.optimizer.step(&gradients)?;
-        Ok(value)
+        self.update(&gradients)?;
+        Ok(loss.detach())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn update(&mut self, gradients: &Gradients) -> candle_core::Result<()> {
+        let device = self.network.device();
+        if device.is_cpu() {
+            return self.optimizer.step(gradients);
+        }
+        let norm = gradients.norm_on_gpu(self.network.parameters(), device)?;
+        self.optimizer.step_on_gpu(gradients, &norm, None)
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn update(&mut self, gradients: &Gradients) -> candle_core::Result<()> {
+        self.optimizer.step(gradients)
     }
 
     fn save(&self, folder: &str) -> candle_core::Result<()> {
@@ -247,8 +327,7 @@ fn main() {
     match words.as_slice() {
         [name, folder, rest @ ..] => {
             let (_, layers, shape, outputs) = CASES.iter().find(|case| case.0 == name).expect("a case");
-            let rate = rest.iter().find_map(|word| word.parse().ok());
-            let mut case = Case::new(layers, *shape, *outputs, rate.unwrap_or(LEARNING_RATE));
+            let mut case = Case::new(layers, *shape, *outputs, &How::read(rest));
             let mut stock = match rest.first().map(String::as_str) {
                 Some("candle") => Some(Stock::new(name).expect("a network")),
                 _ => {
@@ -258,21 +337,22 @@ fn main() {
             };
             for line in std::io::stdin().lock().lines() {
                 let steps: usize = line.expect("a line").trim().parse().expect("a number of steps");
-                let (mut losses, mut times) = (Vec::new(), Vec::new());
-                for _ in 0..steps {
-                    let begin = Instant::now();
-                    losses.push(match &mut stock {
-                        Some(stock) => stock.step(&case.input, &case.target).expect("a step"),
-                        None => case.step().expect("a step"),
-                    });
-                    times.push(begin.elapsed().as_secs_f64() * 1e3);
-                }
+                let (losses, times) = match &mut stock {
+                    None => case.run(steps).expect("steps"),
+                    Some(stock) => (0..steps)
+                        .map(|_| {
+                            let begin = Instant::now();
+                            let loss = stock.step(&case.input, &case.target).expect("a step");
+                            (loss, begin.elapsed().as_secs_f64() * 1e3)
+                        })
+                        .unzip(),
+                };
                 println!("{{\"losses\": {losses:?}, \"ms\": {times:?}, \"peak_kb\": {}}}", peak());
             }
         }
         _ => {
             for (name, layers, shape, outputs) in CASES {
-                let mut case = Case::new(layers, shape, outputs, LEARNING_RATE);
+                let mut case = Case::new(layers, shape, outputs, &How::read(&[]));
                 let mut times: Vec<f64> = (0..12)
                     .map(|_| {
                         let begin = Instant::now();

@@ -12,11 +12,12 @@ clock runs. Reported: the median over all steps, the ratio to affect, its least 
     best      channels-last, torch.compile, MALLOC_* set (needs g++)
     candle    not PyTorch: Candle's own operators, candle-nn's layers and AdamW, from parameters of its own (its losses are not compared)
 
-Needs the packages of scripts/reference/requirements-torch.txt and safetensors.
+Needs the packages of scripts/reference/requirements-torch.txt.
 """
 
 import argparse
 import json
+import math
 import os
 import pathlib
 import statistics
@@ -66,14 +67,29 @@ def network(name):
             return Crnn()
 
 
-def work(name, mode, folder, threads, rate):
-    """Answers on standard output as benches/steps.rs does."""
+def tensors_of(file):
+    """What a safetensors file holds."""
     import torch
-    from safetensors.torch import load_file
 
-    torch.set_num_threads(threads)
-    tensors = load_file(folder / "start.safetensors")
-    x, y = tensors.pop("input"), tensors.pop("target").long()
+    content = bytearray(file.read_bytes())
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header.pop("__metadata__", None)
+    types = {"F32": torch.float32, "U32": torch.uint32}
+    return {
+        name: torch.frombuffer(content, dtype=types[entry["dtype"]], count=math.prod(entry["shape"]), offset=8 + length + entry["data_offsets"][0])
+        .reshape(entry["shape"])
+        .clone()
+        for name, entry in header.items()
+    }
+
+
+def start(name, folder):
+    """The network with the parameters that affect wrote, its input and target."""
+    import torch
+
+    tensors = tensors_of(folder / "start.safetensors")
+    x, y = tensors.pop("input"), tensors.pop("target").to(torch.int64)
     model = network(name)
     # By the numbers of affect's layers: the order of the parameters is the same, by kind within a layer.
     def key(parameter):
@@ -94,12 +110,20 @@ def work(name, mode, folder, threads, rate):
     with torch.no_grad():
         for parameter, n in zip(parameters, names):
             parameter.copy_(tensors[n])
+    return model.train(), x, y
+
+
+def work(name, mode, folder, threads, rate):
+    """Answers on standard output as benches/steps.rs does."""
+    import torch
+
+    torch.set_num_threads(threads)
+    model, x, y = start(name, folder)
     if mode == "best":
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
         forward = torch.compile(model)
     else:
         forward = model
-    model.train()
     optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.01)
     loss_of = torch.nn.CrossEntropyLoss()
     for line in sys.stdin:

@@ -29,6 +29,11 @@ impl Generator {
         }
     }
 
+    /// The key of the stream, which with its position says all that will be drawn.
+    pub fn key(&self) -> [u8; 32] {
+        self.stream.get_seed()
+    }
+
     /// 64 uniform bits.
     pub fn bits(&mut self) -> u64 {
         self.stream.next_u64()

@@ -111,6 +111,7 @@ const COMMANDS: [(&str, &[&str]); 20] = [
         "resume",
         &[
             "<RUN>",
+            "--device",
             "--threads",
             "--jobs",
             "--cache",

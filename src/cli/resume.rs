@@ -8,6 +8,7 @@ use super::run::{self, Before, Origin, Place};
 use crate::track::record::Record;
 use crate::track::{Database, RunDir, RunSummary, Status};
 use crate::train::checkpoint;
+use crate::train::spec::DeviceSpec;
 
 /// Go on with an interrupted run, to the same result, on the CPU bit for bit.
 ///
@@ -20,6 +21,9 @@ pub struct Args {
     run: String,
     #[command(flatten)]
     threads: ThreadsArg,
+    /// Go on with another device than the run began with; from there on the numbers are that device's. Not for repeats.
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceSpec>,
     /// Of a run with repeats: so many of them at once; the threads are shared out. Default: one after the other.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -43,7 +47,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let summary = database.resolve(&args.run)?;
     refuse_what_is_done(&summary)?;
     let dir = RunDir::open(&summary.path)?;
-    let resolved = settings_of(&dir)?;
+    let mut resolved = settings_of(&dir)?;
+    if let Some(device) = args.device {
+        resolved.experiment.train.device = device;
+    }
     args.threads.start()?;
     recording::listen_for_interrupts();
     if args.part_of.is_some() {
@@ -56,6 +63,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         profile: args.profile,
     };
     if let Some(plan) = repeats::Plan::read(dir.path())? {
+        if args.device.is_some() {
+            return Err(Failure::request(
+                format!(
+                    "run {} has repeats, which keep the device that they began with",
+                    summary.id
+                ),
+                "leave `--device` out".to_owned(),
+            ));
+        }
         drop(database);
         let before = repeats::Before {
             dir,

@@ -232,7 +232,7 @@ pub(super) fn header(
         folder: Path::new("."),
         command_line: std::env::args().collect(),
         seed: about.seed,
-        device: device::name(&device::open(experiment.train.device)?).into(),
+        device: device::name(&device::open(&experiment.train)?),
         threads: rayon::current_num_threads(),
         data_fingerprint: data_fingerprint(prepared, features),
         feature_key: features.key().into(),
@@ -273,7 +273,7 @@ pub(super) fn one(place: &Place, resolved: &Resolved, origin: Option<Origin>) ->
     announce(experiment);
     // A folder that cannot be written is found before any work.
     Database::open(place.runs)?;
-    let device = device::open(experiment.train.device)?;
+    let device = device::open(&experiment.train)?;
     let prepared = pipeline::prepare_and_decode(resolved, cache)?;
     let mut features = pipeline::extract_features(resolved, &prepared.manifest, &prepared.splits, cache)?;
     let sides = Sides::of(&prepared.splits, &features)?;

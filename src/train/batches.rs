@@ -2,12 +2,14 @@
 
 use std::sync::mpsc;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use super::augment::{Augment, pairing};
 use super::loss::{Agreement, ExampleWeights};
 use crate::evaluate::{Problem, Truth};
 use crate::features::FeatureSet;
+#[cfg(feature = "cuda")]
+use crate::nn::kernels::cuda;
 
 /// What is true of every example of a manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,9 +86,9 @@ impl Data<'_> {
     }
 }
 
-/// One batch on the device.
+/// One batch: its inputs on the device, all else on the CPU.
 pub struct Batch {
-    /// `[batch, channels, rows, frames]`.
+    /// `[batch, channels, rows, frames]`, on the device.
     pub inputs: Tensor,
     /// `[batch, targets]`, or `[batch]` class indices (u32).
     pub targets: Tensor,
@@ -134,29 +136,135 @@ pub fn for_each_batch<E: From<candle_core::Error>>(
     preparation: Preparation,
     mut work: impl FnMut(Batch) -> std::result::Result<bool, E>,
 ) -> std::result::Result<(), E> {
-    std::thread::scope(|scope| {
+    let transport = Transport::to(device, batch_size.min(examples.len()) * data.features.array_len())?;
+    let outcome = std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(AHEAD);
+        let transport = &transport;
         scope.spawn(move || {
             for (number, chunk) in examples.chunks(batch_size.max(1)).enumerate().skip(preparation.done) {
-                if sender.send(batch(data, chunk, device, preparation, number)).is_err() {
+                if sender
+                    .send(prepared(data, chunk, transport, preparation, number))
+                    .is_err()
+                {
                     break; // nobody listens any more
                 }
             }
         });
         for batch in receiver {
-            if !work(batch?)? {
+            if !work(batch?.arrived()?)? {
                 break;
             }
         }
         Ok(())
-    })
+    });
+    transport.rest();
+    outcome
+}
+
+/// How the inputs of batches get to the device.
+enum Transport {
+    /// They are where they are needed.
+    Stay,
+    /// Through page-locked memory, while the GPU works on the batch before.
+    #[cfg(feature = "cuda")]
+    Gpu(cuda::Feeder),
+}
+
+/// The inputs of one batch, to be written.
+enum Inputs {
+    Here(Vec<f32>),
+    #[cfg(feature = "cuda")]
+    Gpu(cuda::Room),
+}
+
+/// The same when they are written.
+enum Written {
+    Here(Vec<f32>),
+    #[cfg(feature = "cuda")]
+    Gpu(cuda::Loaded),
+}
+
+impl Transport {
+    /// For batches of at most `size` numbers.
+    #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
+    fn to(device: &Device, size: usize) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if device.is_cuda() {
+            // Those that wait, the one that is written, and the one that is taken.
+            return cuda::Feeder::of(device, AHEAD + 2, size).map(Self::Gpu);
+        }
+        Ok(Self::Stay)
+    }
+
+    fn inputs(&self, length: usize) -> Result<Inputs> {
+        match self {
+            Self::Stay => Ok(Inputs::Here(vec![0.0; length])),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(feeder) => feeder.room(length).map(Inputs::Gpu),
+        }
+    }
+
+    fn rest(self) {
+        match self {
+            Self::Stay => {}
+            #[cfg(feature = "cuda")]
+            Self::Gpu(feeder) => feeder.rest(),
+        }
+    }
+}
+
+impl Inputs {
+    fn numbers(&mut self) -> Result<&mut [f32]> {
+        match self {
+            Self::Here(numbers) => Ok(numbers),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(room) => room.numbers(),
+        }
+    }
+
+    fn send(self) -> Result<Written> {
+        match self {
+            Self::Here(numbers) => Ok(Written::Here(numbers)),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(room) => room.send().map(Written::Gpu),
+        }
+    }
+}
+
+/// A batch whose inputs are on their way.
+struct Prepared {
+    inputs: Written,
+    shape: [usize; 4],
+    /// All but the inputs.
+    batch: Batch,
+}
+
+impl Prepared {
+    fn arrived(self) -> Result<Batch> {
+        Ok(Batch {
+            inputs: match self.inputs {
+                Written::Here(numbers) => Tensor::from_vec(numbers, self.shape.to_vec(), &Device::Cpu)?,
+                #[cfg(feature = "cuda")]
+                Written::Gpu(loaded) => loaded.tensor(self.shape.to_vec())?,
+            },
+            ..self.batch
+        })
+    }
 }
 
 /// `number`: of the batch in its epoch.
-fn batch(data: Data, examples: &[usize], device: &Device, preparation: Preparation, number: usize) -> Result<Batch> {
+fn prepared(
+    data: Data,
+    examples: &[usize],
+    transport: &Transport,
+    preparation: Preparation,
+    number: usize,
+) -> Result<Prepared> {
     let shape = data.features.shape();
     let [channels, rows, frames] = shape;
-    let mut inputs = vec![0.0f32; examples.len() * data.features.array_len()];
+    let device = &Device::Cpu;
+    let mut written = transport.inputs(examples.len() * data.features.array_len())?;
+    let inputs = written.numbers()?;
     for (&example, out) in examples.iter().zip(inputs.chunks_mut(data.features.array_len().max(1))) {
         data.features.read(example, out).map_err(candle_core::Error::wrap)?;
         if let Some(augment) = preparation.augment {
@@ -171,7 +279,7 @@ fn batch(data: Data, examples: &[usize], device: &Device, preparation: Preparati
     });
     let mut mixed = None;
     if let Some(pairing) = pairing {
-        pairing.mix(&mut inputs);
+        pairing.mix(inputs);
         match &mut labels {
             Labels::Values(values) => {
                 pairing.mix(values);
@@ -196,8 +304,8 @@ fn batch(data: Data, examples: &[usize], device: &Device, preparation: Preparati
         Labels::Values(values) => Tensor::from_slice(values, (examples.len(), width), device)?,
         Labels::Classes(classes) => Tensor::from_slice(classes, examples.len(), device)?,
     };
-    Ok(Batch {
-        inputs: Tensor::from_vec(inputs, (examples.len(), channels, rows, frames), device)?,
+    let batch = Batch {
+        inputs: Tensor::zeros(0, DType::F32, device)?,
         weights: weights
             .map(|weights| Tensor::from_vec(weights, targets.shape(), device))
             .transpose()?,
@@ -205,5 +313,10 @@ fn batch(data: Data, examples: &[usize], device: &Device, preparation: Preparati
         mixed,
         labels,
         examples: examples.to_vec(),
+    };
+    Ok(Prepared {
+        inputs: written.send()?,
+        shape: [examples.len(), channels, rows, frames],
+        batch,
     })
 }

@@ -3,6 +3,9 @@
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, Var};
 
+#[cfg(feature = "cuda")]
+use crate::nn::kernels::cuda;
+
 /// One gradient per parameter, in the order of the parameters; `None` where the loss does not depend on it.
 pub struct Gradients {
     values: Vec<Option<Tensor>>,
@@ -89,6 +92,30 @@ impl Gradients {
         // All of them at once: a device that works on its own is waited for only here.
         let squares = Tensor::stack(&squares, 0)?.to_vec1::<f64>()?;
         Ok(squares.iter().sum::<f64>().sqrt() * self.factor.abs())
+    }
+
+    /// Their norm as a number in 64 bits that stays on the GPU.
+    #[cfg(feature = "cuda")]
+    pub fn norm_on_gpu(&self, parameters: &[(String, Var)], device: &Device) -> Result<Tensor> {
+        let gradients = self.contiguous()?;
+        let slots: Vec<cuda::Slot> = (gradients.iter().zip(parameters))
+            .filter_map(|(gradient, (_, parameter))| {
+                Some(cuda::Slot {
+                    parameter,
+                    gradient: gradient.as_ref()?,
+                    memory: [None; 3],
+                    decayed: false,
+                })
+            })
+            .collect();
+        cuda::gradient_norm(&slots, self.factor, device)
+    }
+
+    /// Each as one stretch of memory.
+    #[cfg(feature = "cuda")]
+    pub fn contiguous(&self) -> Result<Vec<Option<Tensor>>> {
+        let contiguous = |gradient: &Option<Tensor>| gradient.as_ref().map(Tensor::contiguous).transpose();
+        self.values.iter().map(contiguous).collect()
     }
 
     /// Scales them so that their norm, which is `norm`, is at most `limit`. PyTorch's `clip_grad_norm_`, with its 1e-6.

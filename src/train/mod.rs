@@ -60,7 +60,13 @@ pub enum Error {
     #[error("`train.early_stopping.monitor` is {monitor}, which {task} does not have")]
     MonitorDoesNotFit { monitor: &'static str, task: TaskKind },
     #[error("`train.device` asks for {device}, but {why}")]
-    Device { device: &'static str, why: &'static str },
+    Device {
+        device: spec::DeviceSpec,
+        why: String,
+        hint: String,
+    },
+    #[error("`train.precision` is \"{precision}\", which the CPU does not have")]
+    Precision { precision: &'static str },
     #[error("the checkpoint `{}` cannot be used: {why}", path.display())]
     Checkpoint { path: std::path::PathBuf, why: String },
     #[error(transparent)]
@@ -90,7 +96,15 @@ impl Error {
             }
             Self::NoAgreement => Some("leave `loss.weighting` out".into()),
             Self::MonitorDoesNotFit { .. } => Some("`val/loss` works for every task".into()),
-            Self::Device { .. } => Some("`affect doctor` shows what this machine offers".into()),
+            Self::Precision { .. } => {
+                Some("on the CPU it is \"float32\"; for the others, `train.device` must be a GPU".into())
+            }
+            Self::Device { hint, .. } => Some(hint.clone()),
+            // Candle and cuDNN say it in words of their own, but all of them name it.
+            Self::Tensor(error) if error.to_string().contains("OUT_OF_MEMORY") => Some(
+                "the GPU's memory is full: try a smaller `train.batch_size`, or see with `nvidia-smi` who else uses it"
+                    .into(),
+            ),
             Self::File(error) => error.hint().map(String::from),
             _ => None,
         }
@@ -105,6 +119,7 @@ impl Error {
             Self::NoAgreement => Some("loss.weighting"),
             Self::MonitorDoesNotFit { .. } => Some("train.early_stopping.monitor"),
             Self::Device { .. } => Some("train.device"),
+            Self::Precision { .. } => Some("train.precision"),
             _ => None,
         }
     }

@@ -8,19 +8,19 @@ use std::time::Instant;
 
 use super::Error;
 use super::augment::Augment;
-use super::batches::{Data, Preparation, for_each_batch};
+use super::batches::{Data, Labels, Preparation, for_each_batch};
 use super::checkpoint::{Checkpoints, Content, State};
 use super::clock::Clock;
 use super::divergence::Divergence;
 use super::early_stopping::{EarlyStopping, Verdict};
 use super::fit::{BatchSummary, Begin, Fitted, Observer, Settings, Stop, ValidationSummary};
-use super::loss::{ExampleWeights, Loss, predictions};
+use super::loss::{ExampleWeights, Loss};
 use super::optimizer::Optimizer;
 use super::profile::{Phase, Stopwatch};
 use super::running::Running;
 use super::schedule::{Length, Schedule};
 use super::spec::ValidateEvery;
-use super::trainer::{Pending, Place, Trainer};
+use super::trainer::{Pending, Place, READ_EVERY, Trainer};
 use super::validation::{Evaluated, Validation};
 use crate::evaluate::TaskKind;
 use crate::nn::Network;
@@ -36,6 +36,8 @@ pub struct Session<'a> {
     stopping: EarlyStopping,
     /// Since the last validation.
     running: Running,
+    /// The truth about the batches whose losses were not read yet, and how many batches of their epoch were done with each.
+    unread: Vec<(Labels, usize)>,
     /// The most there will be.
     epochs: u32,
     batches_per_epoch: usize,
@@ -105,6 +107,7 @@ impl<'a> Session<'a> {
             keep_gradients: false,
             kept_gradients: Vec::new(),
             last_good: None,
+            unread: Vec::new(),
             stopwatch: Stopwatch::start(),
         };
         let mut session = Self {
@@ -118,6 +121,7 @@ impl<'a> Session<'a> {
             clock: Clock::start(spec, settings.checkpoints),
             stopping: EarlyStopping::default(),
             running: Running::new(data.labels),
+            unread: Vec::new(),
             epochs,
             batches_per_epoch,
             updates_per_epoch: length.updates_per_epoch,
@@ -199,7 +203,8 @@ impl<'a> Session<'a> {
             ValidateEvery::Updates(every) => self.trainer.optimizer.updates() - self.validated >= every.get(),
         };
         let ends = self.epoch == self.epochs || self.clock.is_out_of_time();
-        !self.running.is_empty() && (is_at_place || ends)
+        let is_something_done = !self.running.is_empty() || !self.unread.is_empty();
+        is_something_done && (is_at_place || ends)
     }
 
     fn is_over(&self) -> Option<Stop> {
@@ -230,6 +235,7 @@ impl<'a> Session<'a> {
             done: self.batch,
         };
         let (size, device) = (settings.train.batch_size, self.trainer.network.device());
+        let read_every = if device.is_cpu() { 1 } else { READ_EVERY };
         self.trainer.stopwatch.spent_on(Phase::Other);
         for_each_batch(
             data,
@@ -244,24 +250,18 @@ impl<'a> Session<'a> {
                     false => Place::WithinEpoch,
                 };
                 self.trainer.keep_gradients = place == Place::EndOfEpoch && observer.wants_tensors(epoch);
-                let learned = self.trainer.learn(&batch, epoch, place)?;
+                self.trainer.learn(&batch, epoch, place)?;
                 self.batch += 1;
                 self.since.examples += batch.examples.len();
-                let predicted = predictions(data.problem, &learned.outputs)?;
-                self.running.add(learned.loss, learned.weight, predicted, batch.labels);
-                self.trainer.stopwatch.spent_on(Phase::Other);
-                observer.batch(&BatchSummary {
-                    epoch,
-                    done: self.batch,
-                    total: self.batches_per_epoch,
-                    loss: learned.loss,
-                    pace: self.since.pace(),
-                });
+                self.unread.push((batch.labels, self.batch));
+                let something_is_due = self.trainer.pending.is_empty()
+                    && (self.validation_is_due() || observer.interrupted() || self.clock.wants_checkpoint());
+                if self.unread.len() >= read_every || something_is_due || place == Place::EndOfEpoch {
+                    self.read(epoch, observer)?;
+                }
                 if self.trainer.keep_gradients {
                     observer.tensors(self.trainer.tensors()?);
                 }
-                let something_is_due = self.trainer.pending.is_empty()
-                    && (self.validation_is_due() || observer.interrupted() || self.clock.wants_checkpoint());
                 self.trainer.stopwatch.spent_on(Phase::Records);
                 Ok(!something_is_due)
             },
@@ -271,6 +271,24 @@ impl<'a> Session<'a> {
             self.batch = 0;
         }
         self.trainer.stopwatch.spent_on(Phase::Other);
+        Ok(())
+    }
+
+    /// Takes down what the batches came to that were not read yet, and tells it.
+    fn read(&mut self, epoch: u32, observer: &mut dyn Observer) -> Result<(), Error> {
+        let learned = self.trainer.read()?;
+        self.trainer.stopwatch.spent_on(Phase::Other);
+        for (learned, (labels, done)) in learned.into_iter().zip(std::mem::take(&mut self.unread)) {
+            self.running
+                .add(learned.loss, learned.weight, learned.predicted, labels);
+            observer.batch(&BatchSummary {
+                epoch,
+                done,
+                total: self.batches_per_epoch,
+                loss: learned.loss,
+                pace: self.since.pace(),
+            });
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use super::batches::{Batch, Data};
 use super::divergence::{Divergence, GoodStep, Symptom};
 use super::fit::{Settings, Tensors};
 use super::gradients::{Gradients, values};
-use super::loss::{ExampleWeights, Loss, Total};
+use super::loss::{ExampleWeights, Loss, Total, predictions};
 use super::optimizer::Optimizer;
 use super::profile::{Phase, Stopwatch};
 use super::schedule::Schedule;
@@ -29,6 +29,8 @@ pub struct Trainer<'a> {
     pub keep_gradients: bool,
     pub kept_gradients: Vec<(String, Vec<f32>)>,
     pub last_good: Option<GoodStep>,
+    /// Batches whose loss nobody has looked at yet.
+    pub unread: Vec<Unread>,
     pub stopwatch: Stopwatch,
 }
 
@@ -37,8 +39,39 @@ pub struct Learned {
     /// Mean.
     pub loss: f64,
     pub weight: f64,
-    pub outputs: Tensor,
+    /// What the network said of the batch's examples, for scoring: see [`predictions`].
+    pub predicted: Vec<f32>,
 }
+
+/// The same where the device may still be at it. What follows on the device waits for none of it.
+pub struct Unread {
+    mean: Tensor,
+    weight: f64,
+    outputs: Tensor,
+    epoch: u32,
+    examples: Vec<usize>,
+    /// Of the update after this batch, where there was one.
+    update: Option<UnreadUpdate>,
+}
+
+struct UnreadUpdate {
+    /// 1-based.
+    step: u64,
+    /// Of the gradients, before clipping.
+    norm: Number,
+    /// Of all of its batches.
+    examples: Vec<usize>,
+}
+
+/// Known, or a scalar in 64 bits on the device.
+enum Number {
+    Here(f64),
+    #[cfg(feature = "cuda")]
+    There(Tensor),
+}
+
+/// How many batches a GPU may be ahead of the one that reads its losses.
+pub const READ_EVERY: usize = 16;
 
 /// Whether an update may wait for more batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +123,8 @@ impl Pending {
 }
 
 impl Trainer<'_> {
-    /// Learns from a batch of `epoch`.
-    pub fn learn(&mut self, batch: &Batch, epoch: u32, place: Place) -> Result<Learned, Error> {
+    /// Learns from a batch of `epoch`. What it came to is given by [`Self::read`].
+    pub fn learn(&mut self, batch: &Batch, epoch: u32, place: Place) -> Result<(), Error> {
         let mode = Mode::Train {
             seed: self.settings.seed,
             step: self.batches,
@@ -99,27 +132,101 @@ impl Trainer<'_> {
         let outputs = self.network.forward(&batch.inputs, mode)?;
         let total = self.total(&outputs, batch)?;
         let mean = total.mean()?;
-        let loss = f64::from(mean.to_dtype(DType::F32)?.to_scalar::<f32>()?);
+        // A GPU goes on with the gradients meanwhile, and its updates leave out what is no number.
+        let loss = match self.network.device().is_cpu() {
+            true => Some(f64::from(mean.to_dtype(DType::F32)?.to_scalar::<f32>()?)),
+            false => None,
+        };
         self.stopwatch.spent_on(Phase::Forward);
         let gradients = Gradients::take(&mut mean.backward()?, self.network.parameters());
-        if !loss.is_finite() {
+        if let Some(loss) = loss.filter(|loss| !loss.is_finite()) {
             let norm = gradients.norm()?;
-            return Err(self.diverged(Symptom::Loss, loss, epoch, &batch.examples, (loss, norm)));
+            let step = self.optimizer.updates() + 1;
+            return Err(self.diverged((Symptom::Loss, loss), (epoch, step), &batch.examples, (loss, norm)));
         }
         let accumulate = self.settings.train.accumulate.max(1);
         self.pending.add(gradients, total.weight, accumulate == 1)?;
         self.pending.examples.extend(&batch.examples);
         self.batches += 1;
         self.stopwatch.spent_on(Phase::Backward);
-        if self.pending.batches == accumulate || place == Place::EndOfEpoch {
-            self.update(epoch, loss, accumulate == 1)?;
-            self.stopwatch.spent_on(Phase::Update);
-        }
-        Ok(Learned {
-            loss,
+        let update = match self.pending.batches == accumulate || place == Place::EndOfEpoch {
+            true => self.update(epoch, loss, accumulate == 1)?,
+            false => None,
+        };
+        self.stopwatch.spent_on(Phase::Update);
+        self.unread.push(Unread {
+            mean: mean.detach(),
             weight: total.weight,
             outputs: outputs.detach(),
-        })
+            epoch,
+            examples: batch.examples.clone(),
+            update,
+        });
+        Ok(())
+    }
+
+    /// What the batches came to that nobody has looked at yet, in their order. Waits for the device.
+    ///
+    /// # Errors
+    /// The first of them whose loss or gradients are no numbers.
+    pub fn read(&mut self) -> Result<Vec<Learned>, Error> {
+        let unread = std::mem::take(&mut self.unread);
+        if unread.is_empty() {
+            return Ok(Vec::new());
+        }
+        // All of them at once: each copy from a GPU takes as long as a small one.
+        let means: Vec<&Tensor> = unread.iter().map(|batch| &batch.mean).collect();
+        let losses = Tensor::stack(&means, 0)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        let norms = norms(&unread)?;
+        let mut learned = Vec::with_capacity(unread.len());
+        for ((batch, loss), norm) in unread.iter().zip(losses).zip(norms) {
+            let loss = f64::from(loss);
+            let step = batch
+                .update
+                .as_ref()
+                .map_or(self.optimizer.updates() + 1, |update| update.step);
+            let place = (batch.epoch, step);
+            if !loss.is_finite() {
+                let figures = (loss, norm.unwrap_or(f64::NAN));
+                return Err(self.diverged((Symptom::Loss, loss), place, &batch.examples, figures));
+            }
+            if let (Some(update), Some(norm)) = (&batch.update, norm) {
+                if !self.can_be_squared(norm) {
+                    let symptom = (Symptom::GradientNorm, norm);
+                    return Err(self.diverged(symptom, place, &update.examples, (loss, norm)));
+                }
+                self.last_good = Some(GoodStep {
+                    step,
+                    loss,
+                    gradient_norm: norm,
+                });
+            }
+            learned.push(Learned {
+                loss,
+                weight: batch.weight,
+                predicted: Vec::new(),
+            });
+        }
+        let outputs: Vec<&Tensor> = unread.iter().map(|batch| &batch.outputs).collect();
+        let predicted = predictions(self.data.problem, &Tensor::cat(&outputs, 0)?)?;
+        let mut rest = predicted.as_slice();
+        for (learned, batch) in learned.iter_mut().zip(&unread) {
+            let (of_batch, others) = rest.split_at(batch.outputs.elem_count().min(rest.len()));
+            learned.predicted = of_batch.to_vec();
+            rest = others;
+        }
+        Ok(learned)
+    }
+
+    /// Whether a gradient of this norm, after clipping, has a square in 32 bits.
+    fn can_be_squared(&self, norm: f64) -> bool {
+        let clipped = match (self.settings.train.clip_norm, self.settings.train.clip_value) {
+            // What it is after that is not known here: no more than before.
+            (_, Some(_)) => return norm.is_finite(),
+            (Some(limit), None) => norm.min(limit),
+            (None, None) => norm,
+        };
+        norm.is_finite() && clipped * clipped <= f64::from(f32::MAX)
     }
 
     fn total(&self, outputs: &Tensor, batch: &Batch) -> candle_core::Result<Total> {
@@ -133,19 +240,45 @@ impl Trainer<'_> {
         }
     }
 
-    fn update(&mut self, epoch: u32, loss: f64, alone: bool) -> Result<(), Error> {
+    fn update(&mut self, epoch: u32, loss: Option<f64>, alone: bool) -> Result<Option<UnreadUpdate>, Error> {
         let examples = std::mem::take(&mut self.pending.examples);
         let Some(mut gradients) = self.pending.take(alone)? else {
-            return Ok(());
+            return Ok(None);
         };
-        let gradient_norm = gradients.norm()?;
-        if !gradient_norm.is_finite() {
-            let step = (loss, gradient_norm);
-            return Err(self.diverged(Symptom::GradientNorm, gradient_norm, epoch, &examples, step));
-        }
+        let step = self.optimizer.updates() + 1;
+        let norm = match loss {
+            Some(loss) => Number::Here(self.update_here(&mut gradients, (epoch, step), loss, &examples)?),
+            None => self.update_there(&mut gradients)?,
+        };
+        Ok(Some(UnreadUpdate { step, norm, examples }))
+    }
+
+    fn set_rate(&mut self) {
+        let rate = self.schedule.rate(self.optimizer.updates());
+        self.optimizer.set_learning_rate(rate);
+    }
+
+    fn keep(&mut self, gradients: &Gradients) -> Result<(), Error> {
         if self.keep_gradients {
             self.kept_gradients = gradients.values(self.network.parameters())?;
         }
+        Ok(())
+    }
+
+    /// On the CPU: gives the norm of the gradients.
+    fn update_here(
+        &mut self,
+        gradients: &mut Gradients,
+        place: (u32, u64),
+        loss: f64,
+        examples: &[usize],
+    ) -> Result<f64, Error> {
+        let gradient_norm = gradients.norm()?;
+        let figures = (loss, gradient_norm);
+        if !gradient_norm.is_finite() {
+            return Err(self.diverged((Symptom::GradientNorm, gradient_norm), place, examples, figures));
+        }
+        self.keep(gradients)?;
         let settings = self.settings.train;
         let mut norm = gradient_norm;
         if let Some(limit) = settings.clip_value {
@@ -157,18 +290,34 @@ impl Trainer<'_> {
             norm = norm.min(limit);
         }
         if norm * norm > f64::from(f32::MAX) {
-            let step = (loss, gradient_norm);
-            return Err(self.diverged(Symptom::GradientNorm, gradient_norm, epoch, &examples, step));
+            return Err(self.diverged((Symptom::GradientNorm, gradient_norm), place, examples, figures));
         }
-        let rate = self.schedule.rate(self.optimizer.updates());
-        self.optimizer.set_learning_rate(rate);
-        self.optimizer.step(&gradients)?;
-        self.last_good = Some(GoodStep {
-            step: self.optimizer.updates(),
-            loss,
-            gradient_norm,
-        });
-        Ok(())
+        self.set_rate();
+        self.optimizer.step(gradients)?;
+        Ok(gradient_norm)
+    }
+
+    /// On a GPU: nothing is read back.
+    #[cfg(feature = "cuda")]
+    fn update_there(&mut self, gradients: &mut Gradients) -> Result<Number, Error> {
+        let (parameters, device) = (self.network.parameters(), self.network.device());
+        let first = gradients.norm_on_gpu(parameters, device)?;
+        self.keep(gradients)?;
+        let settings = self.settings.train;
+        let mut norm = first.clone();
+        if let Some(limit) = settings.clip_value {
+            gradients.clip_value(limit)?;
+            norm = gradients.norm_on_gpu(parameters, device)?;
+        }
+        self.set_rate();
+        self.optimizer.step_on_gpu(gradients, &norm, settings.clip_norm)?;
+        Ok(Number::There(first))
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn update_there(&mut self, _: &mut Gradients) -> Result<Number, Error> {
+        let device = self.network.device();
+        Err(candle_core::Error::Msg(format!("this build has no updates for {device:?}")).into())
     }
 
     /// The network after the update whose gradients were kept.
@@ -182,13 +331,19 @@ impl Trainer<'_> {
         })
     }
 
-    /// `step`: its loss and gradient norm.
-    fn diverged(&self, symptom: Symptom, value: f64, epoch: u32, examples: &[usize], step: (f64, f64)) -> Error {
-        let number = self.optimizer.updates() + 1;
+    /// `place`: epoch and step; `figures`: the step's loss and gradient norm.
+    fn diverged(
+        &self,
+        (symptom, value): (Symptom, f64),
+        (epoch, step): (u32, u64),
+        examples: &[usize],
+        figures: (f64, f64),
+    ) -> Error {
         Error::from(Divergence {
-            loss: Some(step.0),
-            gradient_norm: Some(step.1),
-            ..Divergence::new(symptom, value, epoch, number, self.data.names(examples))
+            loss: Some(figures.0),
+            gradient_norm: Some(figures.1),
+            last_good: self.last_good,
+            ..Divergence::new(symptom, value, epoch, step, self.data.names(examples))
         })
     }
 
@@ -205,6 +360,30 @@ impl Trainer<'_> {
         }
         Ok(())
     }
+}
+
+/// The gradient norms of the updates, `None` where there was none.
+fn norms(unread: &[Unread]) -> candle_core::Result<Vec<Option<f64>>> {
+    #[cfg(feature = "cuda")]
+    let mut there = {
+        let there: Vec<&Tensor> = unread
+            .iter()
+            .filter_map(|batch| match &batch.update.as_ref()?.norm {
+                Number::There(norm) => Some(norm),
+                Number::Here(_) => None,
+            })
+            .collect();
+        match there.is_empty() {
+            true => Vec::new().into_iter(),
+            false => Tensor::stack(&there, 0)?.to_vec1::<f64>()?.into_iter(),
+        }
+    };
+    let norm = |batch: &Unread| match batch.update.as_ref()?.norm {
+        Number::Here(norm) => Some(norm),
+        #[cfg(feature = "cuda")]
+        Number::There(_) => there.next(),
+    };
+    Ok(unread.iter().map(norm).collect())
 }
 
 #[cfg(test)]

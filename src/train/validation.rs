@@ -1,6 +1,6 @@
 //! Loss and scores of examples as they are, with the network as it is.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::Error;
 use super::batches::{Batch, Data, Labels, Preparation, for_each_batch};
@@ -64,7 +64,7 @@ impl Validation<'_> {
                 weight += total.weight;
                 predicted.extend(batch_predicted);
                 if loss.is_of_whole_batch() {
-                    whole.push((outputs, batch.targets, batch.weights));
+                    whole.push((outputs.to_device(&Device::Cpu)?, batch.targets, batch.weights));
                 }
                 Ok(true)
             },

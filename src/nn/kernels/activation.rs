@@ -255,7 +255,20 @@ impl CustomOp1 for Activation {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        storage: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        super::cuda::activation(self.function, storage, layout)
+    }
+
     fn bwd(&self, input: &Tensor, _out: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if input.device().is_cuda() {
+            return super::cuda::activation_gradient(self.function, input, gradient).map(Some);
+        }
         for_dtype!(input.dtype(), T => {
             let values = with_slice::<T, _>(input, |input| {
                 with_slice(gradient, |gradient| Ok(backward(self.function, input, gradient)))

@@ -98,7 +98,20 @@ impl CustomOp1 for AvgPool2d {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        storage: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        super::cuda::average_pool(self.cells, storage, layout)
+    }
+
     fn bwd(&self, input: &Tensor, _out: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if input.device().is_cuda() {
+            return super::cuda::average_pool_gradient(self.cells, input, gradient).map(Some);
+        }
         let (_, _, rows, columns) = input.dims4()?;
         let count = self.count((rows, columns))?;
         for_dtype!(input.dtype(), T => {

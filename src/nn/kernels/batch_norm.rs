@@ -12,14 +12,23 @@ use super::element::{Element, for_dtype, slice, sum, sum_and_moment, with_slice}
 use crate::vector::on_vectors;
 
 /// What a batch was normalised with, per channel; running averages are made of it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct BatchStatistics {
     pub mean: Vec<f64>,
     /// Population variance (divided by the count).
     pub variance: Vec<f64>,
     /// Values per channel.
     pub count: usize,
+    /// Where they are on a GPU: all of the others are empty then.
+    pub on_gpu: Option<OnGpu>,
 }
+
+/// Statistics that stay on the GPU.
+#[cfg(feature = "cuda")]
+pub type OnGpu = super::cuda::Statistics;
+/// This build has no GPU.
+#[cfg(not(feature = "cuda"))]
+pub type OnGpu = std::convert::Infallible;
 
 /// `input` `[batch, channels, rows, columns]`, `gamma` and `beta` `[channels]` → the same shape as `input`, and the batch's
 /// statistics.
@@ -96,7 +105,12 @@ fn statistics<T: Element>(sizes: Sizes, input: &[T]) -> BatchStatistics {
             )
         })
         .unzip();
-    BatchStatistics { mean, variance, count }
+    BatchStatistics {
+        mean,
+        variance,
+        count,
+        on_gpu: None,
+    }
 }
 
 fn forward<T: Element>(
@@ -224,6 +238,30 @@ impl CustomOp3 for BatchNorm {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        first: &candle_core::CudaStorage,
+        first_layout: &Layout,
+        second: &candle_core::CudaStorage,
+        second_layout: &Layout,
+        third: &candle_core::CudaStorage,
+        third_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let operands = ((first, first_layout), (second, second_layout), (third, third_layout));
+        let sizes = Sizes::new(first_layout.dims())?;
+        if second_layout.dims() != [sizes.channels] || third_layout.dims() != [sizes.channels] {
+            candle_core::bail!("batch_norm: gamma and beta need shape [{}]", sizes.channels)
+        }
+        let (input, gamma, beta) = operands;
+        let (out, statistics) = super::cuda::batch_norm(input, gamma, beta, self.epsilon)?;
+        *self.statistics.lock().map_err(|_| poisoned())? = BatchStatistics {
+            on_gpu: Some(statistics),
+            ..BatchStatistics::default()
+        };
+        Ok((out, first_layout.shape().clone()))
+    }
+
     fn bwd(
         &self,
         input: &Tensor,
@@ -234,6 +272,11 @@ impl CustomOp3 for BatchNorm {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let sizes = Sizes::new(input.dims())?;
         let statistics = self.statistics.lock().map_err(|_| poisoned())?;
+        #[cfg(feature = "cuda")]
+        if let Some(statistics) = &statistics.on_gpu {
+            let (input, gamma, beta) = super::cuda::batch_norm_gradient(input, gamma, statistics, gradient)?;
+            return Ok((Some(input), Some(gamma), Some(beta)));
+        }
         let device = input.device();
         for_dtype!(input.dtype(), T => {
             let (input_gradient, gamma_gradient, beta_gradient) = with_slice::<T, _>(input, |input| {

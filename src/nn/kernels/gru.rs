@@ -41,6 +41,8 @@ pub fn gru(inputs: &Tensor, weight: &Tensor, bias: &Tensor, direction: Direction
         Gru {
             direction,
             gates: Mutex::new(None),
+            #[cfg(feature = "cuda")]
+            on_gpu: Mutex::new(None),
         },
     )
 }
@@ -49,6 +51,8 @@ struct Gru {
     direction: Direction,
     /// r, z, n and h_n of every unit, `[groups, frames, 4, units, LANES]`; kept for the backward pass.
     gates: Mutex<Option<CpuStorage>>,
+    #[cfg(feature = "cuda")]
+    on_gpu: Mutex<Option<super::cuda::Gates>>,
 }
 
 #[derive(Clone, Copy)]
@@ -375,6 +379,24 @@ impl CustomOp3 for Gru {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        first: &candle_core::CudaStorage,
+        first_layout: &Layout,
+        second: &candle_core::CudaStorage,
+        second_layout: &Layout,
+        third: &candle_core::CudaStorage,
+        third_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let operands = ((first, first_layout), (second, second_layout), (third, third_layout));
+        let (inputs, weight, bias) = operands;
+        Sizes::new(inputs.1.dims(), weight.1.dims(), bias.1.dims(), self.direction)?;
+        let (out, shape, gates) = super::cuda::gru(inputs, weight, bias, self.direction)?;
+        *self.on_gpu.lock().map_err(|_| poisoned())? = Some(gates);
+        Ok((out, shape))
+    }
+
     fn bwd(
         &self,
         inputs: &Tensor,
@@ -384,6 +406,12 @@ impl CustomOp3 for Gru {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let sizes = Sizes::new(inputs.dims(), weight.dims(), bias.dims(), self.direction)?;
+        #[cfg(feature = "cuda")]
+        if let Some(gates) = &*self.on_gpu.lock().map_err(|_| poisoned())? {
+            let (inputs, weight, bias) =
+                super::cuda::gru_gradient((inputs, weight), (out, gates), gradient, self.direction)?;
+            return Ok((Some(inputs), Some(weight), Some(bias)));
+        }
         let Some(gates) = self.gates.lock().map_err(|_| poisoned())?.take() else {
             candle_core::bail!("gru: the backward pass ran before, and what it needs is gone")
         };

@@ -11,13 +11,26 @@ const GROUP: usize = 64;
 
 /// `input` `[rows, width]`, `gain` and `offset` `[width]` → the same shape as `input`; each row has its own statistics.
 pub fn layer_norm(input: &Tensor, gain: &Tensor, offset: &Tensor, epsilon: f64) -> Result<Tensor> {
-    input
-        .contiguous()?
-        .apply_op3(&gain.contiguous()?, &offset.contiguous()?, LayerNorm { epsilon })
+    input.contiguous()?.apply_op3(
+        &gain.contiguous()?,
+        &offset.contiguous()?,
+        LayerNorm {
+            epsilon,
+            #[cfg(feature = "cuda")]
+            on_gpu: std::sync::Mutex::new(None),
+        },
+    )
 }
 
 struct LayerNorm {
     epsilon: f64,
+    #[cfg(feature = "cuda")]
+    on_gpu: std::sync::Mutex<Option<super::cuda::LayerNormed>>,
+}
+
+#[cfg(feature = "cuda")]
+fn poisoned() -> candle_core::Error {
+    candle_core::Error::Msg("a layer norm failed before".into())
 }
 
 /// Mean and 1 / σ.
@@ -133,6 +146,23 @@ impl CustomOp3 for LayerNorm {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        first: &candle_core::CudaStorage,
+        first_layout: &Layout,
+        second: &candle_core::CudaStorage,
+        second_layout: &Layout,
+        third: &candle_core::CudaStorage,
+        third_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let operands = ((first, first_layout), (second, second_layout), (third, third_layout));
+        let (input, gain, offset) = operands;
+        let (out, kept) = super::cuda::layer_norm(input, gain, offset, self.epsilon)?;
+        *self.on_gpu.lock().map_err(|_| poisoned())? = Some(kept);
+        Ok((out, first_layout.shape().clone()))
+    }
+
     fn bwd(
         &self,
         input: &Tensor,
@@ -141,6 +171,11 @@ impl CustomOp3 for LayerNorm {
         _out: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if let Some(kept) = &*self.on_gpu.lock().map_err(|_| poisoned())? {
+            let (input, gain, offset) = super::cuda::layer_norm_gradient(input, gain, kept, gradient)?;
+            return Ok((Some(input), Some(gain), Some(offset)));
+        }
         let device = input.device();
         for_dtype!(input.dtype(), T => {
             let (input_gradient, gain_gradient, offset_gradient) = with_slice::<T, _>(input, |input| {

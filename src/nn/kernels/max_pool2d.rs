@@ -17,6 +17,8 @@ pub fn max_pool2d(input: &Tensor, cells: Cells) -> Result<Tensor> {
     input.contiguous()?.apply_op1(MaxPool2d {
         cells,
         winners: Mutex::new(Vec::new()),
+        #[cfg(feature = "cuda")]
+        winners_on_gpu: Mutex::new(None),
     })
 }
 
@@ -24,6 +26,8 @@ struct MaxPool2d {
     cells: Cells,
     /// For every output the index of its input within the plane, kept for the backward pass.
     winners: Mutex<Vec<u32>>,
+    #[cfg(feature = "cuda")]
+    winners_on_gpu: Mutex<Option<super::cuda::Winners>>,
 }
 
 impl MaxPool2d {
@@ -117,6 +121,10 @@ fn backward<T: Element>(gradient: &[T], winners: &[u32], plane: usize, out_plane
     input
 }
 
+fn poisoned() -> candle_core::Error {
+    candle_core::Error::Msg("a pooling pass failed before".into())
+}
+
 impl CustomOp1 for MaxPool2d {
     fn name(&self) -> &'static str {
         "affect-max-pool2d"
@@ -143,13 +151,25 @@ impl CustomOp1 for MaxPool2d {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        storage: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let (out, shape, winners) = super::cuda::max_pool(self.cells, storage, layout)?;
+        *self.winners_on_gpu.lock().map_err(|_| poisoned())? = Some(winners);
+        Ok((out, shape))
+    }
+
     fn bwd(&self, input: &Tensor, out: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if let Some(winners) = &*self.winners_on_gpu.lock().map_err(|_| poisoned())? {
+            return super::cuda::max_pool_gradient(self.cells, input, winners, gradient).map(Some);
+        }
         let (_, _, rows, columns) = input.dims4()?;
         let (_, _, out_rows, out_columns) = out.dims4()?;
-        let winners = self
-            .winners
-            .lock()
-            .map_err(|_| candle_core::Error::Msg("a pooling pass failed before".into()))?;
+        let winners = self.winners.lock().map_err(|_| poisoned())?;
         for_dtype!(input.dtype(), T => {
             let values = with_slice::<T, _>(gradient, |gradient| {
                 Ok(backward(gradient, &winners, rows * columns, out_rows * out_columns))

@@ -19,6 +19,9 @@ pub mod avg_pool2d;
 pub mod batch_norm;
 pub mod cells;
 pub mod conv;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+pub mod dropout;
 mod element;
 mod elementary;
 mod frames;
@@ -26,16 +29,19 @@ pub mod gru;
 pub mod layer_norm;
 mod matmul;
 pub mod max_pool2d;
+pub mod product;
 
 #[cfg(test)]
 pub(crate) mod gradient_check;
 
 pub use activation::{Function, activation};
 pub use avg_pool2d::avg_pool2d;
-pub use batch_norm::{BatchStatistics, batch_norm};
+pub use batch_norm::{BatchStatistics, OnGpu, batch_norm};
 pub use cells::{Cells, Windows};
 pub use conv::{Block, Geometry, LARGEST_WINDOW, Norm, Order, Rectifier, conv_block, conv2d, normalized_conv_block};
+pub use dropout::dropout;
 pub use frames::linear_of_frames;
 pub use gru::{Direction, gru};
 pub use layer_norm::layer_norm;
 pub use max_pool2d::max_pool2d;
+pub use product::product;

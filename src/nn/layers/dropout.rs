@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
+use super::super::kernels;
 use super::Pass;
 use crate::nn::network::Mode;
 use crate::random::Generator;
@@ -14,14 +15,9 @@ pub fn apply(value: &Tensor, probability: Option<f64>, pass: Pass, place: u64) -
     if probability == 0.0 {
         return Ok(value.clone());
     }
-    let keep = (1.0 / (1.0 - probability)) as f32;
     let position = match place {
         0 => vec![step, pass.layer],
         place => vec![step, pass.layer, place],
     };
-    let mut generator = Generator::keyed(seed, "dropout", &position);
-    let mask: Vec<f32> = (0..value.elem_count())
-        .map(|_| if generator.chance(probability) { 0.0 } else { keep })
-        .collect();
-    value * Tensor::from_vec(mask, value.shape(), value.device())?
+    kernels::dropout(value, probability, Generator::keyed(seed, "dropout", &position))
 }

@@ -91,5 +91,5 @@ impl Linear {
 
 /// `input` `[rows, inputs]`, `weight` `[units, inputs]` → `[rows, units]`.
 pub fn apply(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    input.matmul(&weight.t()?)?.broadcast_add(bias)
+    kernels::product(input, &weight.t()?)?.broadcast_add(bias)
 }

@@ -116,6 +116,10 @@ impl BatchNorm {
 
     /// Moves the running averages towards the batch (the variance without bias, as PyTorch does).
     fn follow(&self, statistics: &BatchStatistics) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        if let Some(on_gpu) = &statistics.on_gpu {
+            return on_gpu.follow(&self.mean, &self.variance, self.momentum);
+        }
         let count = statistics.count as f64;
         let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
         let blend = |var: &Var, values: &[f64], factor: f64| -> Result<()> {

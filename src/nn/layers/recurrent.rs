@@ -203,7 +203,7 @@ impl AttentionPool {
         let (batch, count, _) = frames.dims3()?;
         let hidden = kernels::linear_of_frames(&frames, &self.weight, &self.bias)?;
         let hidden = kernels::activation(&hidden, kernels::Function::Tanh)?.reshape((batch * count, ()))?;
-        let scores = hidden.matmul(&self.query.t()?)?.reshape((batch, count))?;
+        let scores = kernels::product(&hidden, &self.query.t()?)?.reshape((batch, count))?;
         let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
         weights.unsqueeze(1)?.matmul(&frames)?.squeeze(1)
     }

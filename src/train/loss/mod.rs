@@ -106,19 +106,21 @@ impl Loss {
         matches!(self.kind, Kind::Ccc)
     }
 
-    /// `predicted` `[batch, outputs]`; `target` `[batch, targets]` floats, or `[batch]` class indices (u32); `weights` of the
+    /// `predicted` `[batch, outputs]` on any device, `target` and `weights` on the CPU; `target` `[batch, targets]` floats, or `[batch]` class indices (u32); `weights` of the
     /// examples, `[batch, targets]` or `[batch]`.
     pub fn total(&self, predicted: &Tensor, target: &Tensor, weights: Option<&Tensor>) -> Result<Total> {
+        // What is known of the examples is in the CPU's memory: nothing waits for a GPU to say it again.
+        let truth = &target.to_device(predicted.device())?;
         let regression = |distance: Tensor| regression::total(&distance, &self.targets, weights);
         match &self.kind {
-            Kind::Mse => regression((predicted - target)?.sqr()?),
-            Kind::Mae => regression(regression::absolute(&(predicted - target)?)?),
-            Kind::SmoothL1 { beta } => regression(regression::smooth_l1(&(predicted - target)?, *beta)?),
+            Kind::Mse => regression((predicted - truth)?.sqr()?),
+            Kind::Mae => regression(regression::absolute(&(predicted - truth)?)?),
+            Kind::SmoothL1 { beta } => regression(regression::smooth_l1(&(predicted - truth)?, *beta)?),
             // Huber's is δ times the other.
             Kind::Huber { delta } => {
-                regression(regression::smooth_l1(&(predicted - target)?, *delta)?.affine(*delta, 0.0)?)
+                regression(regression::smooth_l1(&(predicted - truth)?, *delta)?.affine(*delta, 0.0)?)
             }
-            Kind::Ccc => ccc::total(predicted, target, &self.targets, weights),
+            Kind::Ccc => ccc::total(predicted, truth, &self.targets, weights),
             Kind::CrossEntropy {
                 class_weights,
                 smoothing,

@@ -1,6 +1,6 @@
 //! Losses that are a mean over values.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
 use super::Total;
 
@@ -28,7 +28,7 @@ pub fn total(distance: &Tensor, targets: &[f32], weights: Option<&Tensor>) -> Re
     }
     let weights = value_weights(distance, targets, weights)?;
     Ok(Total {
-        sum: (distance * &weights)?.sum_all()?,
+        sum: (distance * weights.to_device(distance.device())?)?.sum_all()?,
         weight: weights
             .to_dtype(candle_core::DType::F64)?
             .sum_all()?
@@ -36,9 +36,9 @@ pub fn total(distance: &Tensor, targets: &[f32], weights: Option<&Tensor>) -> Re
     })
 }
 
-/// The product of the weights of targets and examples, `[batch, targets]`.
+/// The product of the weights of targets and examples, `[batch, targets]`, on the CPU.
 pub fn value_weights(like: &Tensor, targets: &[f32], weights: Option<&Tensor>) -> Result<Tensor> {
-    let of_targets = Tensor::new(targets, like.device())?
+    let of_targets = Tensor::new(targets, &Device::Cpu)?
         .to_dtype(like.dtype())?
         .broadcast_as(like.shape())?;
     match weights {

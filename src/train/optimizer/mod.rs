@@ -5,6 +5,8 @@
 //! [`Optimizer::state`] and the count of updates are all that there is, and [`Optimizer::restore`] takes them back.
 
 mod device;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod host;
 
 use std::collections::HashMap;
@@ -129,6 +131,21 @@ impl Optimizer {
             }
         }
         Ok(())
+    }
+
+    /// One update on a GPU, in one launch for each 64 parameters. `norm`: that of the gradients, on the GPU; where it is no finite number,
+    /// nothing changes. `clip_norm`: the norm that they are scaled down to.
+    #[cfg(feature = "cuda")]
+    pub fn step_on_gpu(&mut self, gradients: &Gradients, norm: &Tensor, clip_norm: Option<f64>) -> Result<()> {
+        self.updates += 1;
+        let how = Update {
+            rule: &self.rule,
+            learning_rate: self.learning_rate,
+            weight_decay: self.weight_decay,
+            updates: self.updates,
+            scale: gradients.factor(),
+        };
+        gpu::update(&self.slots, &gradients.contiguous()?, norm, how, clip_norm)
     }
 
     /// Everything that a checkpoint must hold beside the numbers: what is remembered, by the parameters' names.

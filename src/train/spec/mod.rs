@@ -1,11 +1,13 @@
 //! The tables `[loss]`, `[optimizer]`, `[schedule]`, `[augment]` and `[train]` of an experiment file.
 
 pub mod augment;
+pub mod device;
 pub mod loss;
 pub mod optimizer;
 pub mod schedule;
 
 pub use augment::AugmentSpec;
+pub use device::{DeviceSpec, PrecisionSpec};
 pub use loss::{ClassWeights, LossSpec, Weighting};
 pub use optimizer::{AdamSpec, DecayOn, OptimizerSpec, RmspropSpec, SgdSpec};
 pub use schedule::{Pace, ScheduleSpec, Warmup};
@@ -34,6 +36,10 @@ pub struct TrainSpec {
     #[schemars(range(min = 1e-9))]
     pub clip_value: Option<f64>,
     pub device: DeviceSpec,
+    pub precision: PrecisionSpec,
+    /// Whether a GPU gives the same bits every time: it then takes only algorithms that do, chosen without measuring. The CPU always
+    /// does.
+    pub deterministic: bool,
     /// When the validation split is looked at: `"epoch"` (after each), or `{ updates = 200 }`, also in the middle of an epoch. Early
     /// stopping and a plateau count validations, and the training figures of each are those since the one before.
     pub validate_every: ValidateEvery,
@@ -59,6 +65,8 @@ impl Default for TrainSpec {
             clip_norm: None,
             clip_value: None,
             device: DeviceSpec::default(),
+            precision: PrecisionSpec::default(),
+            deterministic: true,
             validate_every: ValidateEvery::default(),
             early_stopping: EarlyStoppingSpec::default(),
             max_minutes: None,
@@ -77,16 +85,6 @@ pub enum ValidateEvery {
     Epoch,
     /// After so many updates, and at the end.
     Updates(NonZeroU64),
-}
-
-/// Where the network runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum DeviceSpec {
-    /// The fastest that this build and this machine offer.
-    #[default]
-    Auto,
-    Cpu,
 }
 
 /// When training stops before its last epoch.

@@ -245,7 +245,15 @@ impl<'a, T: Element> Forward<'a, T> {
                 (mean, (sum(1) / count as f64 - mean * mean).max(0.0))
             })
             .unzip();
-        (sums, BatchStatistics { mean, variance, count })
+        (
+            sums,
+            BatchStatistics {
+                mean,
+                variance,
+                count,
+                on_gpu: None,
+            },
+        )
     }
 
     /// Scales, shifts, pools and rectifies the sums. `sums`: as kept, or empty. → the output, the winning sums, their places.

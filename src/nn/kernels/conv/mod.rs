@@ -71,7 +71,7 @@ impl Block {
     }
 
     /// What the convolution's sums go through before anything else.
-    fn first(&self) -> Rectifier {
+    pub(super) fn first(&self) -> Rectifier {
         match (self.norm, self.order) {
             (Some(_), Order::RectifierFirst) => self.rectifier,
             _ => Rectifier::Identity,
@@ -79,7 +79,7 @@ impl Block {
     }
 
     /// What follows the norm.
-    fn last(&self) -> Rectifier {
+    pub(super) fn last(&self) -> Rectifier {
         match (self.norm, self.order) {
             (Some(_), Order::RectifierFirst) => Rectifier::Identity,
             _ => self.rectifier,
@@ -150,9 +150,17 @@ fn apply(input: &Tensor, kernel: &Tensor, shifts: &Tensor, block: Block) -> Resu
         .contiguous()?
         .apply_op3(&kernel.contiguous()?, &shifts.contiguous()?, operator)?;
     let state = state.lock().map_err(|_| poisoned())?;
-    let statistics = state.as_ref().map(|state| state.statistics.clone());
+    let statistics = match state.as_ref() {
+        Some(State::Host(state)) => state.statistics.clone(),
+        #[cfg(feature = "cuda")]
+        Some(State::Gpu(saved)) => BatchStatistics {
+            on_gpu: saved.statistics.clone(),
+            ..BatchStatistics::default()
+        },
+        None => BatchStatistics::default(),
+    };
     drop(state);
-    Ok((out, statistics.unwrap_or_default()))
+    Ok((out, statistics))
 }
 
 /// Whether the forward pass saves what the backward pass needs.
@@ -169,8 +177,15 @@ struct Operator {
     state: Arc<Mutex<Option<State>>>,
 }
 
+/// What a forward pass leaves to the backward pass.
+enum State {
+    Host(HostState),
+    #[cfg(feature = "cuda")]
+    Gpu(super::cuda::BlockSaved),
+}
+
 /// [`Saved`], whatever the element type.
-struct State {
+struct HostState {
     sums: Option<CpuStorage>,
     won: Option<CpuStorage>,
     place: Vec<u8>,
@@ -237,14 +252,41 @@ impl CustomOp3 for Operator {
             };
             let (out, saved) = Forward::new(&self.block, sizes, inputs).run(self.keep);
             let some = |values: Vec<T>| (!values.is_empty()).then(|| <T as candle_core::WithDType>::to_cpu_storage_owned(values));
-            *self.state.lock().map_err(|_| poisoned())? = Some(State {
+            *self.state.lock().map_err(|_| poisoned())? = Some(State::Host(HostState {
                 sums: some(saved.sums),
                 won: some(saved.won),
                 place: saved.place,
                 statistics: saved.statistics,
-            });
+            }));
             Ok((<T as candle_core::WithDType>::to_cpu_storage_owned(out), shape))
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        first: &candle_core::CudaStorage,
+        first_layout: &Layout,
+        second: &candle_core::CudaStorage,
+        second_layout: &Layout,
+        third: &candle_core::CudaStorage,
+        third_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let operands = ((first, first_layout), (second, second_layout), (third, third_layout));
+        let (sizes, _) = self.sizes(first_layout.dims(), second_layout.dims())?;
+        let parts = if self.block.norm.is_some() { 3 } else { 1 };
+        if third_layout.shape().elem_count() != parts * sizes.filters {
+            candle_core::bail!(
+                "conv2d: {} filters need {} biases",
+                sizes.filters,
+                parts * sizes.filters
+            )
+        }
+        let (input, kernel, shifts) = operands;
+        let keep = self.keep == Keep::ForGradients;
+        let forward = super::cuda::block_forward(&self.block, input, kernel, shifts, keep)?;
+        *self.state.lock().map_err(|_| poisoned())? = Some(State::Gpu(forward.saved));
+        Ok((forward.out, forward.shape))
     }
 
     fn bwd(
@@ -265,6 +307,17 @@ impl CustomOp3 for Operator {
         };
         let Some(state) = self.state.lock().map_err(|_| poisoned())?.take() else {
             candle_core::bail!("conv2d: the backward pass ran before, and what it needs is gone")
+        };
+        let state = match state {
+            State::Host(state) => state,
+            #[cfg(feature = "cuda")]
+            State::Gpu(saved) => {
+                let wants_images = wanted == Wanted::All;
+                let operands = (input, kernel, shifts);
+                let gradients =
+                    super::cuda::block_backward(&self.block, &saved, operands, (out, gradient), wants_images)?;
+                return Ok((gradients.images, Some(gradients.kernel), Some(gradients.shifts)));
+            }
         };
         let device = input.device();
         for_dtype!(input.dtype(), T => {

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Everything that needs a real GPU, in a few minutes and without network or Rust: operators and optimisers against the CPU's, 200 steps of
+# each preset, whole runs and their resumption to the bit, two at once, then the speed beside PyTorch's.
+#
+#     scripts/gpu-check.sh BINARIES [LOG_FOLDER]
+#
+# BINARIES holds the programs `affect`, `cuda_operators` and `steps`, made by `scripts/gpu-check.sh --build BINARIES` where Rust and the
+# toolkit are (scripts/cuda-toolchain.sh). NVIDIA's libraries must be found: see `affect doctor`. The last step needs a `python3` with
+# PyTorch for CUDA and is left out, with a word, where there is none.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "${1:-}" = --build ]; then
+    set -e
+    out=${2:?where to put the programs}
+    mkdir -p "$out"
+    built() { cargo build --locked --release --features cuda --message-format=json "$@" | grep -o '"executable":"[^"]*"' | cut -d '"' -f 4; }
+    built --bin affect --test cuda_operators --bench steps | while read -r path; do
+        name=$(basename "$path")
+        cp "$path" "$out/${name%%-*}"
+    done
+    strip "$out"/*
+    ls -l "$out"
+    exit
+fi
+
+binaries=$(cd "${1:?the folder of the programs}" && pwd)
+logs=${2:-$(mktemp -d)}
+mkdir -p "$logs"
+affect=$binaries/affect
+failed=()
+begun=$(date +%s)
+
+# Runs a check, shows its end and keeps all of it.
+check() {
+    local name=$1 start
+    shift
+    start=$(date +%s)
+    printf '\n=== %s\n' "$name"
+    if "$@" >"$logs/${name// /-}.log" 2>&1; then
+        tail -n "${lines:-3}" "$logs/${name// /-}.log"
+        printf 'passed: %s (%s s)\n' "$name" $(($(date +%s) - start))
+    else
+        tail -n 40 "$logs/${name// /-}.log"
+        printf 'FAILED: %s (%s s)\n' "$name" $(($(date +%s) - start))
+        failed+=("$name")
+    fi
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export AFFECT_CACHE=$work/cache AFFECT_NEEDS_GPU=1 AFFECT_STEPS=${AFFECT_STEPS:-200}
+
+model() { find "$work/$1" -path '*checkpoints/last/model.safetensors' -exec sha256sum {} + | cut -d ' ' -f 1; }
+predictions() { find "$work/$1" -name predictions.csv -exec sha256sum {} + | cut -d ' ' -f 1; }
+quickstart() { "$affect" run quickstart --device "${2:-cuda}" --runs "$work/$1" --set train.checkpoint_minutes=0.0 "${@:3}"; }
+same() { [ -n "$(model "$1")" ] && [ "$(model "$1")" = "$(model "$2")" ] && [ "$(predictions "$1")" = "$(predictions "$2")" ]; }
+
+resumed() {
+    quickstart whole && quickstart again && same whole again || return 1
+    echo "two runs gave the same bits"
+    quickstart cut &
+    local run=$!
+    while kill -0 $run 2>/dev/null && [ -z "$(find "$work/cut" -path '*last/manifest.json' 2>/dev/null)" ]; do sleep 0.05; done
+    kill -9 $run 2>/dev/null || echo "the run was over before it could be cut off"
+    wait $run 2>/dev/null
+    "$affect" resume latest --runs "$work/cut" || return 1
+    same whole cut && echo "the resumed run gave the same bits"
+}
+
+side_by_side() {
+    local gpus second=cuda:0
+    gpus=$("$affect" doctor --json | grep -c compute_capability)
+    [ "$gpus" -gt 1 ] && second=cuda:1
+    quickstart one "$second" & quickstart two cuda:0 & wait -n && wait -n || return 1
+    same one two && same one whole && echo "runs on cuda:0 and $second at once gave the bits of one alone"
+}
+
+moved() {
+    quickstart short cuda --set train.epochs=2 && "$affect" export latest --runs "$work/short" --onnx "$work/model.onnx" || return 1
+    quickstart cpu cpu --set train.epochs=2 || return 1
+    "$affect" compare --runs "$work/short" latest || true
+}
+
+lines=30 check "doctor" "$affect" doctor
+check "operators" "$binaries/cuda_operators" --test-threads=1
+check "precisions" "$binaries/cuda_operators" --test-threads=1 --ignored
+check "presets" "$binaries/cuda_operators" --test-threads=1 --exact presets_train_as_on_the_cpu --nocapture
+check "resume" resumed
+check "side by side" side_by_side
+check "from device to device" moved
+if python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+    rounds=${AFFECT_ROUNDS:-3}
+    lines=200 check "speed" python3 scripts/compare_torch_gpu.py --affect "$binaries/steps" --rounds "$rounds"
+else
+    printf '\n=== speed\nleft out: python3 has no PyTorch with CUDA\n'
+fi
+
+printf '\n%s s in all; the logs are in %s\n' $(($(date +%s) - begun)) "$logs"
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'FAILED: %s\n' "${failed[*]}"
+    exit 1
+fi
+echo "every check passed"

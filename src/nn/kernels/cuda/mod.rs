@@ -1,0 +1,35 @@
+//! The operators on NVIDIA GPUs.
+//!
+//! Convolutions go through cuDNN ([`cudnn`], [`convolution`]); everything around them is done by kernels of our own (`source/*.cu`,
+//! compiled to PTX when the program is built). Matrix products and the plain operations between the layers are Candle's.
+//!
+//! Numbers are in `f32`; statistics and long sums run in `f64`, in a fixed order, so that one GPU gives one result. Everything is
+//! launched on the stream of the device, and nothing here waits for it.
+
+mod activation;
+mod block;
+mod convolution;
+mod cudnn;
+mod dropout;
+mod feeder;
+mod gpu;
+mod norm;
+mod pool;
+mod product;
+mod recurrence;
+mod settings;
+mod update;
+
+pub use activation::{activation, activation_gradient};
+pub use block::{
+    Forward as BlockForward, Gradients as BlockGradients, Saved as BlockSaved, backward as block_backward,
+    forward as block_forward,
+};
+pub use dropout::{Mask, dropout};
+pub use feeder::{Feeder, Loaded, Room};
+pub use norm::{Followed, LayerNormed, Statistics, batch_norm, batch_norm_gradient, layer_norm, layer_norm_gradient};
+pub use pool::{Winners, average_pool, average_pool_gradient, max_pool, max_pool_gradient};
+pub use product::product_in_bfloat16;
+pub use recurrence::{Gates, gru, gru_gradient};
+pub use settings::{Precision, Settings, configure, settings};
+pub use update::{Memory, Rule, Slot, norm as gradient_norm, update};

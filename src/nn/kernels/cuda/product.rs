@@ -1,0 +1,79 @@
+//! Matrix products in 16 bits, summed in 32 (cuBLAS, through Candle).
+
+use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::CudaStorage;
+use candle_core::cuda_backend::cudarc::driver::CudaSlice;
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use half::bf16;
+
+use super::gpu::{Address, ELEMENTWISE, Gpu, elements, launch, view, with_address};
+
+/// `[rows, inner]` · `[inner, columns]` → `[rows, columns]`; all of them in 32 bits, the factors and the result rounded to 16.
+pub fn product_in_bfloat16(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+    left.contiguous()?.apply_op2(&right.contiguous()?, Product)
+}
+
+struct Product;
+
+fn rounded(gpu: &Gpu, from: Address, shape: &Shape) -> Result<Tensor> {
+    let count = shape.elem_count();
+    let out = gpu.empty::<bf16>(count)?;
+    let to = gpu.address(&out);
+    launch!(gpu, ELEMENTWISE, "to_bfloat16", elements(count), from, to, count)?;
+    Ok(gpu.tensor(out, shape))
+}
+
+fn multiply(gpu: &Gpu, left: &Tensor, right: &Tensor) -> Result<(CudaSlice<f32>, Shape)> {
+    let product = left.matmul(right)?;
+    let count = product.elem_count();
+    let out = gpu.empty::<f32>(count)?;
+    let to = gpu.address(&out);
+    with_address::<bf16, _>(&product, |from| {
+        launch!(gpu, ELEMENTWISE, "from_bfloat16", elements(count), from, to, count)
+    })?;
+    Ok((out, product.shape().clone()))
+}
+
+impl CustomOp2 for Product {
+    fn name(&self) -> &'static str {
+        "affect-product-in-bfloat16"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        candle_core::bail!("numbers of 16 bits are for the GPU")
+    }
+
+    fn cuda_fwd(
+        &self,
+        left: &CudaStorage,
+        left_layout: &Layout,
+        right: &CudaStorage,
+        right_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(left.device());
+        let half = |storage: &CudaStorage, layout: &Layout| {
+            let from = gpu.address_of_view(&view::<f32>(storage, layout)?);
+            rounded(&gpu, from, layout.shape())
+        };
+        let (out, shape) = multiply(&gpu, &half(left, left_layout)?, &half(right, right_layout)?)?;
+        Ok((gpu.storage(out), shape))
+    }
+
+    fn bwd(
+        &self,
+        left: &Tensor,
+        right: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gpu = Gpu::of_tensor(left)?;
+        let half = |tensor: &Tensor| with_address::<f32, _>(tensor, |from| rounded(&gpu, from, tensor.shape()));
+        let (left, right, gradient) = (half(left)?, half(right)?, half(gradient)?);
+        let (of_left, left_shape) = multiply(&gpu, &gradient, &right.t()?)?;
+        let (of_right, right_shape) = multiply(&gpu, &left.t()?, &gradient)?;
+        Ok((
+            Some(gpu.tensor(of_left, left_shape)),
+            Some(gpu.tensor(of_right, right_shape)),
+        ))
+    }
+}

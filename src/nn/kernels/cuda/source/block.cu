@@ -1,0 +1,224 @@
+// What surrounds a convolution's sums: bias, batch norm, rectifier and max pooling, forwards and backwards, for arrays
+// [batch, channels, rows, columns]. The formulas are those of ../../conv/{forward,backward}.rs.
+#include "common.cuh"
+
+struct Sizes {
+    int batch, channels, rows, columns;
+    // Of the pooled planes, and of a window.
+    int pooled_rows, pooled_columns, window_rows, window_columns;
+    // Into how many parts the values of a channel are divided for a sum.
+    int parts;
+
+    __device__ int plane() const { return rows * columns; }
+    __device__ int pooled_plane() const { return pooled_rows * pooled_columns; }
+};
+
+// The value of a sum that the norm sees.
+__device__ float seen(const float *sums, const float *bias, Rectifier first, int channel, size_t at) {
+    return first.value(sums[at] + (bias ? bias[channel] : 0.0f));
+}
+
+// Where the winner of a cell lies in its plane.
+__device__ int winner(const Sizes &s, const unsigned char *place, size_t plane, int cell) {
+    int row = cell / s.pooled_columns, column = cell % s.pooled_columns;
+    int in_window = place ? place[plane * s.pooled_plane() + cell] : 0;
+    int window_row = in_window / s.window_columns, window_column = in_window % s.window_columns;
+    return (row * s.window_rows + window_row) * s.columns + column * s.window_columns + window_column;
+}
+
+// For each channel (blockIdx.y) and part (blockIdx.x): the sums of d and d², with d the difference from the channel's first value,
+// which keeps the sums small where the mean is large.
+extern "C" __global__ void channel_moments(const float *sums, const float *bias, Rectifier first, Sizes s,
+                                           double *partial) {
+    __shared__ double shared[2 * REDUCED];
+    int channel = blockIdx.y, part = blockIdx.x, plane = s.plane();
+    size_t count = (size_t)s.batch * plane;
+    size_t begin = count * part / s.parts, end = count * (part + 1) / s.parts;
+    float origin = seen(sums, bias, first, channel, (size_t)channel * plane);
+    double total = 0.0, squares = 0.0;
+    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED) {
+        size_t image = i / plane, at = i % plane;
+        double d = (double)seen(sums, bias, first, channel, (image * s.channels + channel) * plane + at) - (double)origin;
+        total += d;
+        squares += d * d;
+    }
+    sum_of_block(total, squares, shared);
+    if (threadIdx.x == 0) {
+        partial[2 * ((size_t)channel * s.parts + part)] = total;
+        partial[2 * ((size_t)channel * s.parts + part) + 1] = squares;
+    }
+}
+
+// Of each channel: mean, variance and 1 / σ in `statistics`, and scale and shift, which normalise a value and apply gamma and beta,
+// in `affine`, [2, channels].
+extern "C" __global__ void channel_statistics(const double *partial, const float *sums, const float *bias,
+                                              Rectifier first, Sizes s, const float *gamma, const float *beta,
+                                              double epsilon, double *statistics, float *affine) {
+    int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    if (channel >= s.channels) return;
+    double total = 0.0, squares = 0.0;
+    for (int part = 0; part < s.parts; part++) {
+        total += partial[2 * ((size_t)channel * s.parts + part)];
+        squares += partial[2 * ((size_t)channel * s.parts + part) + 1];
+    }
+    double count = (double)s.batch * s.plane();
+    double mean = total / count;
+    double variance = squares / count - mean * mean;
+    // Rounding may leave a hair below 0. NaN stays.
+    variance = variance < 0.0 ? 0.0 : variance;
+    mean += (double)seen(sums, bias, first, channel, (size_t)channel * s.plane());
+    double inverse = 1.0 / sqrt(variance + epsilon);
+    statistics[3 * channel] = mean;
+    statistics[3 * channel + 1] = variance;
+    statistics[3 * channel + 2] = inverse;
+    double scale = (double)gamma[channel] * inverse;
+    affine[channel] = (float)scale;
+    affine[s.channels + channel] = (float)((double)beta[channel] - mean * scale);
+}
+
+// `which`: 0 the mean, 1 the variance, times `factor`.
+extern "C" __global__ void follow(float *running, const double *statistics, int which, int channels, double momentum,
+                                  double factor) {
+    int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    if (channel >= channels) return;
+    double value = statistics[3 * channel + which];
+    running[channel] = (float)((1.0 - momentum) * (double)running[channel] + momentum * value * factor);
+}
+
+// One value of the output for each thread. `affine`: scales, then shifts, or null. `place`: where in its window the winner stood, where somebody asks for it.
+extern "C" __global__ void block_forward(const float *sums, const float *bias, const float *affine, Rectifier first,
+                                         Rectifier last, Sizes s, float *out, unsigned char *place) {
+    int planes = s.batch * s.channels, cells = s.pooled_plane();
+    int cell = blockIdx.x * blockDim.x + threadIdx.x;
+    if (cell >= cells) return;
+    int row = cell / s.pooled_columns * s.window_rows, column = cell % s.pooled_columns * s.window_columns;
+    for (int plane = blockIdx.y * blockDim.y + threadIdx.y; plane < planes; plane += gridDim.y * blockDim.y) {
+        int channel = plane % s.channels;
+        float shift_before = bias ? bias[channel] : 0.0f;
+        float scale = affine ? affine[channel] : 1.0f, shift = affine ? affine[s.channels + channel] : 0.0f;
+        const float *values = sums + (size_t)plane * s.plane();
+        float best = 0.0f;
+        int best_place = -1;
+        for (int r = 0; r < s.window_rows; r++) {
+            for (int c = 0; c < s.window_columns; c++) {
+                float value = first.value(values[(size_t)(row + r) * s.columns + column + c] + shift_before);
+                if (affine) value = value * scale + shift;
+                // The first of equal values wins, and the first NaN before all others.
+                if (best_place < 0 || value > best || (value != value && best == best)) {
+                    best = value;
+                    best_place = r * s.window_columns + c;
+                }
+            }
+        }
+        size_t at = (size_t)plane * cells + cell;
+        out[at] = last.value(best);
+        if (place) place[at] = (unsigned char)best_place;
+    }
+}
+
+// For each channel and part: the sums of g and of g · (y - mean) over the winners y, with g the gradient through the last rectifier.
+extern "C" __global__ void block_gradient_sums(const float *gradient, const float *out, const unsigned char *place,
+                                               const float *sums, const float *bias, const double *statistics,
+                                               Rectifier first, Rectifier last, Sizes s, double *partial) {
+    __shared__ double shared[2 * REDUCED];
+    int channel = blockIdx.y, part = blockIdx.x, cells = s.pooled_plane();
+    size_t count = (size_t)s.batch * cells;
+    size_t begin = count * part / s.parts, end = count * (part + 1) / s.parts;
+    double mean = statistics ? statistics[3 * channel] : 0.0;
+    double total = 0.0, moment = 0.0;
+    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED) {
+        size_t plane = i / cells * s.channels + channel;
+        int cell = (int)(i % cells);
+        size_t at = plane * cells + cell;
+        double g = (double)last.back(out[at], gradient[at]);
+        total += g;
+        if (statistics) {
+            size_t y = plane * s.plane() + winner(s, place, plane, cell);
+            moment += g * ((double)seen(sums, bias, first, channel, y) - mean);
+        }
+    }
+    sum_of_block(total, moment, shared);
+    if (threadIdx.x == 0) {
+        partial[2 * ((size_t)channel * s.parts + part)] = total;
+        partial[2 * ((size_t)channel * s.parts + part) + 1] = moment;
+    }
+}
+
+// The gradients of bias, gamma and beta ([3 · channels]; without a norm the bias alone), and with a norm the line of each channel:
+// dy = line[0] · g + line[1] · y + line[2].
+extern "C" __global__ void block_gradient_lines(const double *partial, const double *statistics, const float *gamma,
+                                                Sizes s, float *of_shifts, float *lines) {
+    int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    if (channel >= s.channels) return;
+    double total = 0.0, moment = 0.0;
+    for (int part = 0; part < s.parts; part++) {
+        total += partial[2 * ((size_t)channel * s.parts + part)];
+        moment += partial[2 * ((size_t)channel * s.parts + part) + 1];
+    }
+    if (!statistics) {
+        of_shifts[channel] = (float)total;
+        return;
+    }
+    double mean = statistics[3 * channel], inverse = statistics[3 * channel + 2];
+    double count = (double)s.batch * s.plane();
+    double scale = (double)gamma[channel] * inverse;
+    double slope = -scale * moment * inverse / count * inverse;
+    // A norm takes the bias right before it away again; one before a rectifier is written later.
+    of_shifts[channel] = 0.0f;
+    of_shifts[s.channels + channel] = (float)(moment * inverse);
+    of_shifts[2 * s.channels + channel] = (float)total;
+    lines[3 * channel] = (float)scale;
+    lines[3 * channel + 1] = (float)slope;
+    lines[3 * channel + 2] = (float)(-scale * total / count - slope * mean);
+}
+
+// The gradient of every sum. `lines`: null without a norm.
+extern "C" __global__ void block_gradient(const float *gradient, const float *out, const unsigned char *place,
+                                          const float *sums, const float *bias, const float *lines, Rectifier first,
+                                          Rectifier last, Sizes s, float *of_sums) {
+    int planes = s.batch * s.channels, cells = s.pooled_plane();
+    int at = blockIdx.x * blockDim.x + threadIdx.x;
+    if (at >= s.plane()) return;
+    int row = at / s.columns / s.window_rows, column = at % s.columns / s.window_columns;
+    bool is_pooled = row < s.pooled_rows && column < s.pooled_columns;
+    int cell = row * s.pooled_columns + column;
+    for (int plane = blockIdx.y * blockDim.y + threadIdx.y; plane < planes; plane += gridDim.y * blockDim.y) {
+        int channel = plane % s.channels;
+        size_t place_of_sum = (size_t)plane * s.plane() + at;
+        float g = 0.0f;
+        if (is_pooled && winner(s, place, plane, cell) == at) {
+            size_t pooled = (size_t)plane * cells + cell;
+            g = last.back(out[pooled], gradient[pooled]);
+        }
+        if (lines) {
+            float raw = sums[place_of_sum] + (bias ? bias[channel] : 0.0f);
+            float y = first.value(raw);
+            g = lines[3 * channel] * g + lines[3 * channel + 1] * y + lines[3 * channel + 2];
+            g = first.back(raw, g);
+        }
+        of_sums[place_of_sum] = g;
+    }
+}
+
+// For each channel and part: the sum of the values.
+extern "C" __global__ void channel_sums(const float *values, Sizes s, double *partial) {
+    __shared__ double shared[2 * REDUCED];
+    int channel = blockIdx.y, part = blockIdx.x, plane = s.plane();
+    size_t count = (size_t)s.batch * plane;
+    size_t begin = count * part / s.parts, end = count * (part + 1) / s.parts;
+    double total = 0.0, nothing = 0.0;
+    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED) {
+        size_t image = i / plane, at = i % plane;
+        total += (double)values[(image * s.channels + channel) * plane + at];
+    }
+    sum_of_block(total, nothing, shared);
+    if (threadIdx.x == 0) partial[(size_t)channel * s.parts + part] = total;
+}
+
+extern "C" __global__ void sum_of_parts(const double *partial, int channels, int parts, float *out) {
+    int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    if (channel >= channels) return;
+    double total = 0.0;
+    for (int part = 0; part < parts; part++) total += partial[(size_t)channel * parts + part];
+    out[channel] = (float)total;
+}

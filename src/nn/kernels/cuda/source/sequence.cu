@@ -1,0 +1,177 @@
+// Layer norm and gated recurrent units. The formulas are those of ../../layer_norm.rs and ../../gru.rs.
+#include "common.cuh"
+
+// A row for each block of REDUCED threads. `statistics`: mean and 1 / σ of each row.
+extern "C" __global__ void layer_norm(const float *input, const float *gain, const float *offset, int width,
+                                      double epsilon, float *out, double *statistics) {
+    __shared__ double shared[2 * REDUCED];
+    size_t row = blockIdx.x;
+    const float *values = input + row * width;
+    double total = 0.0, nothing = 0.0;
+    for (int i = threadIdx.x; i < width; i += REDUCED) total += (double)values[i];
+    sum_of_block(total, nothing, shared);
+    double mean = total / width, squares = 0.0;
+    for (int i = threadIdx.x; i < width; i += REDUCED) {
+        double d = (double)values[i] - mean;
+        squares += d * d;
+    }
+    sum_of_block(squares, nothing, shared);
+    double inverse = 1.0 / sqrt(squares / width + epsilon);
+    for (int i = threadIdx.x; i < width; i += REDUCED) {
+        out[row * width + i] = (float)(((double)values[i] - mean) * inverse * (double)gain[i] + (double)offset[i]);
+    }
+    if (threadIdx.x == 0) {
+        statistics[2 * row] = mean;
+        statistics[2 * row + 1] = inverse;
+    }
+}
+
+// With x̂ = (x - mean) / σ and h = g · gain: (h - mean h - x̂ · mean(h · x̂)) / σ.
+extern "C" __global__ void layer_norm_gradient(const float *input, const float *gain, const double *statistics,
+                                               const float *gradient, int width, float *out) {
+    __shared__ double shared[2 * REDUCED];
+    size_t row = blockIdx.x;
+    const float *values = input + row * width, *gradients = gradient + row * width;
+    double mean = statistics[2 * row], inverse = statistics[2 * row + 1];
+    double total = 0.0, product = 0.0;
+    for (int i = threadIdx.x; i < width; i += REDUCED) {
+        double h = (double)gradients[i] * (double)gain[i];
+        total += h;
+        product += h * (((double)values[i] - mean) * inverse);
+    }
+    sum_of_block(total, product, shared);
+    total /= width;
+    product /= width;
+    for (int i = threadIdx.x; i < width; i += REDUCED) {
+        double h = (double)gradients[i] * (double)gain[i], normal = ((double)values[i] - mean) * inverse;
+        out[row * width + i] = (float)((h - total - normal * product) * inverse);
+    }
+}
+
+// What the rows of a part (blockIdx.y) add to the gradients of gain and offset: a column for each thread.
+extern "C" __global__ void layer_norm_columns(const float *input, const double *statistics, const float *gradient,
+                                              int rows, int width, int parts, double *of_gain, double *of_offset) {
+    int column = blockIdx.x * blockDim.x + threadIdx.x, part = blockIdx.y;
+    if (column >= width) return;
+    size_t begin = (size_t)rows * part / parts, end = (size_t)rows * (part + 1) / parts;
+    double gain = 0.0, offset = 0.0;
+    for (size_t row = begin; row < end; row++) {
+        double g = (double)gradient[row * width + column];
+        gain += g * (((double)input[row * width + column] - statistics[2 * row]) * statistics[2 * row + 1]);
+        offset += g;
+    }
+    of_gain[(size_t)column * parts + part] = gain;
+    of_offset[(size_t)column * parts + part] = offset;
+}
+
+// The sums of the columns of [rows, width], in parts.
+extern "C" __global__ void column_sums(const float *values, int rows, int width, int parts, double *partial) {
+    int column = blockIdx.x * blockDim.x + threadIdx.x, part = blockIdx.y;
+    if (column >= width) return;
+    size_t begin = (size_t)rows * part / parts, end = (size_t)rows * (part + 1) / parts;
+    double total = 0.0;
+    for (size_t row = begin; row < end; row++) total += (double)values[row * width + column];
+    partial[(size_t)column * parts + part] = total;
+}
+
+extern "C" __global__ void sum_of_columns(const double *partial, int width, int parts, float *out) {
+    int column = blockIdx.x * blockDim.x + threadIdx.x;
+    if (column >= width) return;
+    double total = 0.0;
+    for (int part = 0; part < parts; part++) total += partial[(size_t)column * parts + part];
+    out[column] = (float)total;
+}
+
+__device__ float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+// An example for each block; shared memory: 4 · units floats. `transposed`: the recurrence's weights as [units, 3 · units], so that
+// neighbouring threads read neighbouring numbers. `gates`: r, z, n and h_n as [batch, frames, 4, units].
+extern "C" __global__ void gru(const float *inputs, const float *transposed, const float *bias, int frames, int units,
+                               int backward, float *out, float *gates) {
+    extern __shared__ float memory[];
+    float *state = memory, *recurrent = memory + units;
+    size_t example = blockIdx.x;
+    for (int i = threadIdx.x; i < units; i += blockDim.x) state[i] = 0.0f;
+    __syncthreads();
+    for (int step = 0; step < frames; step++) {
+        size_t frame = example * frames + (backward ? frames - 1 - step : step);
+        for (int gate = threadIdx.x; gate < 3 * units; gate += blockDim.x) {
+            float sum = bias[gate];
+            for (int unit = 0; unit < units; unit++) sum += transposed[(size_t)unit * 3 * units + gate] * state[unit];
+            recurrent[gate] = sum;
+        }
+        __syncthreads();
+        const float *x = inputs + frame * 3 * units;
+        for (int unit = threadIdx.x; unit < units; unit += blockDim.x) {
+            float reset = logistic(x[unit] + recurrent[unit]);
+            float update = logistic(x[units + unit] + recurrent[units + unit]);
+            float hidden = recurrent[2 * units + unit];
+            float candidate = tanhf(x[2 * units + unit] + reset * hidden);
+            float next = (1.0f - update) * candidate + update * state[unit];
+            float *kept = gates + frame * 4 * units;
+            kept[unit] = reset;
+            kept[units + unit] = update;
+            kept[2 * units + unit] = candidate;
+            kept[3 * units + unit] = hidden;
+            out[frame * units + unit] = next;
+            state[unit] = next;
+        }
+        __syncthreads();
+    }
+}
+
+// The gradients of the inputs and of what the recurrence adds to them, both [batch, frames, 3 · units]. `weight`: [3 · units, units].
+// Shared memory: 7 · units floats.
+extern "C" __global__ void gru_gradient(const float *weight, const float *states, const float *gates,
+                                        const float *gradient, int frames, int units, int backward, float *of_inputs,
+                                        float *of_recurrent) {
+    extern __shared__ float memory[];
+    float *carried = memory, *to_gates = memory + units, *products = memory + 4 * units;
+    size_t example = blockIdx.x;
+    for (int i = threadIdx.x; i < units; i += blockDim.x) carried[i] = 0.0f;
+    __syncthreads();
+    for (int step = frames - 1; step >= 0; step--) {
+        size_t frame = example * frames + (backward ? frames - 1 - step : step);
+        size_t previous = backward ? frame + 1 : frame - 1;
+        const float *kept = gates + frame * 4 * units;
+        for (int unit = threadIdx.x; unit < units; unit += blockDim.x) {
+            float reset = kept[unit], update = kept[units + unit], candidate = kept[2 * units + unit];
+            float before = step == 0 ? 0.0f : states[previous * units + unit];
+            float g = gradient[frame * units + unit] + carried[unit];
+            float to_candidate = g * (1.0f - update) * (1.0f - candidate * candidate);
+            float to_update = g * (before - candidate) * update * (1.0f - update);
+            float to_reset = to_candidate * kept[3 * units + unit] * reset * (1.0f - reset);
+            float *x = of_inputs + frame * 3 * units, *h = of_recurrent + frame * 3 * units;
+            x[unit] = to_reset;
+            x[units + unit] = to_update;
+            x[2 * units + unit] = to_candidate;
+            h[unit] = to_gates[unit] = to_reset;
+            h[units + unit] = to_gates[units + unit] = to_update;
+            h[2 * units + unit] = to_gates[2 * units + unit] = to_candidate * reset;
+            carried[unit] = g * update;
+        }
+        __syncthreads();
+        for (int i = threadIdx.x; i < 3 * units; i += blockDim.x) {
+            int gate = i / units, unit = i % units;
+            float sum = 0.0f;
+            for (int other = 0; other < units; other++) {
+                sum += weight[((size_t)gate * units + other) * units + unit] * to_gates[gate * units + other];
+            }
+            products[i] = sum;
+        }
+        __syncthreads();
+        for (int unit = threadIdx.x; unit < units; unit += blockDim.x) {
+            carried[unit] += products[unit] + products[units + unit] + products[2 * units + unit];
+        }
+        __syncthreads();
+    }
+}
+
+// [rows, columns] → [columns, rows].
+extern "C" __global__ void transpose(const float *matrix, int rows, int columns, float *out) {
+    size_t count = (size_t)rows * columns;
+    for (size_t i = first_index(); i < count; i += index_step()) {
+        size_t column = i / rows, row = i % rows;
+        out[i] = matrix[row * columns + column];
+    }
+}
