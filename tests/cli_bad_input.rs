@@ -364,7 +364,7 @@ error: unknown value "gpu" of `train.device`
    ╭─[--set:1:14]
  1 │ train.device="gpu"
    ·              ──┬──
-   ·                ╰── expected "cpu" or "auto"
+   ·                ╰── expected "auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6" or "cuda:7"
    ╰────
   help: did you mean "cpu"?
 "#);

@@ -447,11 +447,11 @@ Error:
    ╰────
 
 Error:
-  × `train.device`: expected "cpu" or "auto", found the integer 2026
+  × `train.device`: expected "auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6" or "cuda:7", found the integer 2026
    ╭─[--set:1:14]
  1 │ train.device=2026
    ·              ──┬─
-   ·                ╰── expected "cpu" or "auto"
+   ·                ╰── expected "auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6" or "cuda:7"
    ╰────
 
 Error:

@@ -66,6 +66,7 @@ fn a_run_says_where_it_ran_and_comes_near_that_of_the_cpu() {
         let predictions = std::fs::read_to_string(run.join("predictions.csv")).unwrap();
         let last = |line: &str| line.rsplit(',').next().and_then(|cell| cell.parse::<f64>().ok());
         let values: Vec<f64> = predictions.lines().filter_map(last).collect();
+        assert_eq!(outcome.stderr.contains("Emulated GPU") || outcome.stderr.contains("cuda:0 ("), device != "cpu");
         (outcome.json(), values)
     };
     let ((_, there), (_, here)) = (results("cuda"), results("cpu"));
@@ -150,6 +151,7 @@ fn a_full_gpu_says_what_to_do() {
         eprintln!("skipped: only the emulator's memory can be made small");
         return;
     }
+    lab.edit("reg.toml", "channels = 8", "channels = 8192");
     let mut command = lab.command(&["run", "reg.toml", "--device", "cuda"]);
     let output = command.env("AFFECT_EMULATED_MEMORY_MIB", "1").output().unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();

@@ -284,6 +284,9 @@ pub(super) fn one(place: &Place, resolved: &Resolved, origin: Option<Origin>) ->
     let parameters = output::count(prepared.plan.parameters(), "parameter");
     let flops = output::flops(prepared.plan.flops());
     output::item("network", &format!("{parameters}, {flops} per example"));
+    if !device.is_cpu() {
+        output::item("device", &device::describe(&device, &experiment.train));
+    }
 
     let mut header = header(experiment, &prepared, &features, parent_id)?;
     if let Some(before) = &before

@@ -41,6 +41,21 @@ pub fn name(device: &Device) -> String {
     }
 }
 
+/// A GPU and how it is used: "cuda:0 (NVIDIA H200), float32, deterministic".
+pub fn describe(device: &Device, spec: &TrainSpec) -> String {
+    let precision = match spec.precision {
+        PrecisionSpec::Float32 => "float32",
+        PrecisionSpec::Tf32 => "tf32",
+        PrecisionSpec::Bf16 => "bf16",
+    };
+    let is_deterministic = match spec.deterministic {
+        true => "deterministic",
+        false => "not deterministic",
+    };
+    let model = this_build::model(device).map_or_else(String::new, |model| format!(" ({model})"));
+    format!("{}{model}, {precision}, {is_deterministic}", name(device))
+}
+
 /// Why a GPU is not there.
 #[derive(Debug, thiserror::Error)]
 enum Absent {
@@ -75,6 +90,10 @@ mod this_build {
     }
 
     pub fn configure(_: &TrainSpec) {}
+
+    pub fn model(_: &Device) -> Option<String> {
+        None
+    }
 }
 
 #[cfg(feature = "cuda")]
@@ -143,6 +162,11 @@ mod this_build {
                 .result()
                 .map_err(failed)
         }
+    }
+
+    /// What the driver calls it.
+    pub fn model(device: &Device) -> Option<String> {
+        device.as_cuda_device().ok()?.cuda_stream().context().name().ok()
     }
 
     pub fn configure(spec: &TrainSpec) {

@@ -373,6 +373,12 @@ EXPORT int cublasGetVersion_v2(Handle *, int *version) {
     *version = 130000;
     return OK;
 }
+// Which: 0 the major version, 1 the minor one, 2 the patch.
+EXPORT int cublasGetProperty(int which, int *value) {
+    if (which < 0 || which > 2 || !value) return INVALID_VALUE;
+    *value = which == 0 ? 13 : 0;
+    return OK;
+}
 EXPORT const char *cublasGetStatusName(int status) {
     switch (status) {
         case OK: return "CUBLAS_STATUS_SUCCESS";

@@ -86,7 +86,7 @@ __device__ float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 // An example for each block; shared memory: 4 · units floats. `transposed`: the recurrence's weights as [units, 3 · units], so that
 // neighbouring threads read neighbouring numbers. `gates`: r, z, n and h_n as [batch, frames, 4, units].
-extern "C" __global__ void gru(const float *inputs, const float *transposed, const float *bias, int frames, int units,
+extern "C" __global__ void __launch_bounds__(1024) gru(const float *inputs, const float *transposed, const float *bias, int frames, int units,
                                int backward, float *out, float *gates) {
     extern __shared__ float memory[];
     float *state = memory, *recurrent = memory + units;
@@ -122,7 +122,7 @@ extern "C" __global__ void gru(const float *inputs, const float *transposed, con
 
 // The gradients of the inputs and of what the recurrence adds to them, both [batch, frames, 3 · units]. `weight`: [3 · units, units].
 // Shared memory: 7 · units floats.
-extern "C" __global__ void gru_gradient(const float *weight, const float *states, const float *gates,
+extern "C" __global__ void __launch_bounds__(1024) gru_gradient(const float *weight, const float *states, const float *gates,
                                         const float *gradient, int frames, int units, int backward, float *of_inputs,
                                         float *of_recurrent) {
     extern __shared__ float memory[];
