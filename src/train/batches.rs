@@ -6,6 +6,7 @@ use candle_core::{Device, Result, Tensor};
 
 use super::augment::{Augment, pairing};
 use super::loss::{Agreement, ExampleWeights};
+use super::pairs::{self, PairBatch, Pairs};
 use crate::evaluate::{Problem, Truth};
 use crate::features::FeatureSet;
 
@@ -74,12 +75,17 @@ pub struct Data<'a> {
     pub ids: &'a [String],
     /// What the corpus says about the agreement of its annotators, for losses that weigh by it.
     pub agreement: Option<Agreement<'a>>,
+    /// Where the examples are pairs of a picture and a clip.
+    pub pairs: Option<Pairs<'a>>,
 }
 
 impl Data<'_> {
     /// The names of examples.
     pub fn names(&self, examples: &[usize]) -> Vec<String> {
-        let name = |&example: &usize| self.ids.get(example).cloned();
+        let name = |&example: &usize| match &self.pairs {
+            Some(pairs) => pairs.name(example),
+            None => self.ids.get(example).cloned(),
+        };
         examples.iter().filter_map(name).collect()
     }
 }
@@ -98,6 +104,8 @@ pub struct Batch {
     pub labels: Labels,
     /// Indices into the manifest.
     pub examples: Vec<usize>,
+    /// Of pairs, what belongs to the inputs, which are the clips.
+    pub pair: Option<PairBatch>,
 }
 
 /// The other part of a mixture.
@@ -154,6 +162,9 @@ pub fn for_each_batch<E: From<candle_core::Error>>(
 
 /// `number`: of the batch in its epoch.
 fn batch(data: Data, examples: &[usize], device: &Device, preparation: Preparation, number: usize) -> Result<Batch> {
+    if let Some(pairs) = data.pairs {
+        return pairs::batch(data, pairs, examples, device, preparation);
+    }
     let shape = data.features.shape();
     let [channels, rows, frames] = shape;
     let mut inputs = vec![0.0f32; examples.len() * data.features.array_len()];
@@ -205,5 +216,6 @@ fn batch(data: Data, examples: &[usize], device: &Device, preparation: Preparati
         mixed,
         labels,
         examples: examples.to_vec(),
+        pair: None,
     })
 }

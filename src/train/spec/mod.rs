@@ -6,7 +6,7 @@ pub mod optimizer;
 pub mod schedule;
 
 pub use augment::AugmentSpec;
-pub use loss::{ClassWeights, LossSpec, Weighting};
+pub use loss::{ClassWeights, ContrastiveSpec, LossSpec, PairWeighting, Weighting};
 pub use optimizer::{AdamSpec, DecayOn, OptimizerSpec, RmspropSpec, SgdSpec};
 pub use schedule::{Pace, ScheduleSpec, Warmup};
 
@@ -130,6 +130,8 @@ pub enum Monitor {
     Mae,
     #[serde(rename = "val/ccc")]
     Ccc,
+    #[serde(rename = "val/pearson")]
+    Pearson,
     #[serde(rename = "val/accuracy")]
     Accuracy,
     #[serde(rename = "val/uar")]
