@@ -392,7 +392,7 @@ fn a_mistake_in_a_base_is_shown_in_the_base() {
 24 │ epochs = 3
 25 │ early_stopping = { monitor = "val/los" }
    ·                              ────┬────
-   ·                                  ╰── expected "val/loss", "val/mse", "val/mae", "val/ccc", "val/accuracy", "val/uar" or "val/macro-f1"
+   ·                                  ╰── expected "val/loss", "val/mse", "val/mae", "val/ccc", "val/pearson", "val/accuracy", "val/uar" or "val/macro-f1"
    ╰────
  help: did you mean "val/loss"?
 "#);
@@ -602,7 +602,7 @@ Error:
 Error:
   × missing table `[loss]` in missing/cnn.toml
   help: What is minimised.
-        kinds: mse, mae, smooth-l1, huber, ccc, cross-entropy
+        kinds: mse, mae, smooth-l1, huber, ccc, cross-entropy, contrastive
 "#);
 }
 
@@ -878,7 +878,7 @@ Error:
   × missing table `[dataset]` in empty/cnn.toml
   help: Where the examples come from. `kind` decides which keys there are.
         kinds: table, deam-static, deam-dynamic, meld, imemnet, imemnet-c-image, imemnet-c-music,
-        synthetic
+        synthetic, synthetic-pairs
 
 Error:
   × missing table `[model]` in empty/cnn.toml
@@ -887,7 +887,7 @@ Error:
 Error:
   × missing table `[loss]` in empty/cnn.toml
   help: What is minimised.
-        kinds: mse, mae, smooth-l1, huber, ccc, cross-entropy
+        kinds: mse, mae, smooth-l1, huber, ccc, cross-entropy, contrastive
 
 Error:
   × missing table `[optimizer]` in empty/cnn.toml

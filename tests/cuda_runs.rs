@@ -66,7 +66,10 @@ fn a_run_says_where_it_ran_and_comes_near_that_of_the_cpu() {
         let predictions = std::fs::read_to_string(run.join("predictions.csv")).unwrap();
         let last = |line: &str| line.rsplit(',').next().and_then(|cell| cell.parse::<f64>().ok());
         let values: Vec<f64> = predictions.lines().filter_map(last).collect();
-        assert_eq!(outcome.stderr.contains("Emulated GPU") || outcome.stderr.contains("cuda:0 ("), device != "cpu");
+        assert_eq!(
+            outcome.stderr.contains("Emulated GPU") || outcome.stderr.contains("cuda:0 ("),
+            device != "cpu"
+        );
         (outcome.json(), values)
     };
     let ((_, there), (_, here)) = (results("cuda"), results("cpu"));

@@ -236,15 +236,21 @@ fn cleaning_the_real_files_gives_the_real_cleaned_files() {
 }
 
 #[test]
-fn pairs_are_checked_with_their_leak_and_have_no_network_yet() {
+fn pairs_are_checked_with_their_leak() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
     imemnet::generate_matching(&root);
     imemnet::generate_pictures(&root);
     imemnet::generate_music(&root);
     let experiment = |more: &str| {
+        let branch = |side: &str| {
+            format!("[[model.{side}.layers]]\nadaptive_avg_pool2d = 2\n[[model.{side}.layers]]\nlinear = 4\n")
+        };
         format!(
-            "[dataset]\nkind = 'imemnet'\nroot = 'data'\n{more}\n[[model.layers]]\nlinear = 'targets'\n[loss]\nkind = 'mse'\n[optimizer]\nkind = 'adam'\n"
+            "[dataset]\nkind = 'imemnet'\nroot = 'data'\non_error = 'skip'\n{more}\n[features]\nkind = 'pair'\n[features.image]\nsize = 16\n\
+             [features.audio]\nduration = 1.0\n{}{}[model.head]\njoin = 'product'\n[loss]\nkind = 'mse'\n[optimizer]\nkind = 'adam'\n",
+            branch("image"),
+            branch("audio")
         )
     };
     write(&folder.path().join("official.toml"), experiment(""));
@@ -286,21 +292,39 @@ fn pairs_are_checked_with_their_leak_and_have_no_network_yet() {
     let remarks: Vec<String> = serde_json::from_value(plan["remarks"].clone()).unwrap();
     says(&remarks, "train: 1 rows repeat a pair");
     says(&remarks, "43 pairs have the clip's, 43 the picture's, 43 both");
+    // One picture is missing; its one pair goes.
+    says(&remarks, "1 of 25 pictures and 0 of 18 clips are missing or empty");
     let outcome = affect(folder.path(), &["check", "anew.toml"]);
-    assert!(
-        outcome.stdout.contains("there is none yet that learns to match pairs"),
-        "{}",
-        outcome.stdout
+    for part in [
+        "product",
+        "image 1 linear",
+        "3 × 16 × 16 per picture",
+        "the experiment is sound",
+    ] {
+        assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
+    }
+    // The official split is taken where that is asked for, and its overlap is told.
+    write(
+        &folder.path().join("overlap.toml"),
+        experiment("official_overlap = 'remark'"),
     );
-    let outcome = affect(folder.path(), &["run", "anew.toml"]);
-    assert_eq!(outcome.code, Some(2));
-    assert!(
-        outcome
-            .stderr
-            .contains("there is no network that learns to match them yet"),
-        "{}",
-        outcome.stderr
+    let outcome = affect(folder.path(), &["check", "overlap.toml", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let remarks: Vec<String> = serde_json::from_value(outcome.json()["remarks"].clone()).unwrap();
+    says(&remarks, "the files of val and test share 1 songs of 1 and 2");
+    // By song and by picture: no picture is on two sides.
+    write(
+        &folder.path().join("both.toml"),
+        experiment("group = 'song-and-image'\nsplit = { kind = 'random', fractions = [0.4, 0.3, 0.3] }"),
     );
+    let outcome = affect(folder.path(), &["check", "both.toml", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let plan = outcome.json();
+    assert_eq!(plan["images_on_several_sides"], 0);
+    let kept: u64 = (plan["splits"].as_array().unwrap().iter())
+        .map(|side| side[1].as_u64().unwrap())
+        .sum();
+    assert!(kept < 43, "{kept}");
 }
 
 #[test]

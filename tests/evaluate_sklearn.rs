@@ -6,7 +6,7 @@
 mod reference_support;
 
 use affect::evaluate::baselines::{ClassWeight, Logistic, Neighbours, Ridge};
-use affect::evaluate::{Confusion, pool, regression};
+use affect::evaluate::{Confusion, RETRIEVAL_METRICS, answer, pool, regression};
 use affect::random::Generator;
 use nalgebra::DMatrix;
 use reference_support::answers;
@@ -33,6 +33,30 @@ fn stored_cases_agree() {
         let worst = of_kind.iter().map(|case| check(case)).fold(0.0, f64::max);
         println!("{kind}: {} cases, largest difference {worst:.1e}", of_kind.len());
     }
+}
+
+#[test]
+fn ranks_and_ndcg_of_retrieval_agree() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/evaluate/retrieval.json");
+    let cases: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    assert!(cases.len() >= 20);
+    let mut compared = 0;
+    for case in &cases {
+        let predicted: Vec<f32> = serde_json::from_value(case["predicted"].clone()).unwrap();
+        let known: Vec<(usize, f32)> = serde_json::from_value(case["known"].clone()).unwrap();
+        let figures = answer(&predicted, &known, 0.5).unwrap().figures();
+        for (name, figure) in RETRIEVAL_METRICS.iter().zip(figures) {
+            if let Some(want) = case["want"][name].as_f64() {
+                compared += 1;
+                assert!(
+                    (figure - want).abs() < METRICS,
+                    "{}: {name} {figure}, not {want}",
+                    case["name"]
+                );
+            }
+        }
+    }
+    assert!(compared > 80, "{compared}");
 }
 
 #[test]

@@ -234,6 +234,7 @@ fn nothing_of_a_run_becomes_markup_or_leaves_the_page() {
         embedded: Some(("audio/wav", vec![0; 5])),
         beginning: Some(4.0),
         link: Some(attack.to_owned()),
+        also: None,
     };
     report.media.insert(attack.to_owned(), medium);
     report.provenance = serde_json::json!({ attack: attack });

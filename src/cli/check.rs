@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::experiment_args::SettingsArgs;
 use super::failure::Failure;
 use super::pipeline::{self, Prepared};
-use super::{check_pairs, output};
-use crate::dataset::{DatasetSpec, Split, split};
+use super::{output, pairs};
+use crate::dataset::{Split, split};
 use crate::nn::{PlannedLayer, shape_text};
 use crate::{config, files};
 
@@ -53,7 +53,7 @@ struct SplitSize {
 }
 
 #[derive(Serialize)]
-struct Layer {
+pub(super) struct Layer {
     layer: &'static str,
     settings: String,
     output: Vec<usize>,
@@ -63,16 +63,30 @@ struct Layer {
     activation_bytes: u64,
 }
 
+impl Layer {
+    /// For the table; `place` is where it stands.
+    pub(super) fn row(&self, place: &str) -> [String; 5] {
+        [
+            match self.settings.as_str() {
+                "" => format!("{place} {}", self.layer),
+                settings => format!("{place} {}: {settings}", self.layer),
+            },
+            shape_text(&self.output),
+            self.parameters.to_string(),
+            output::short(self.flops),
+            output::bytes(self.activation_bytes),
+        ]
+    }
+}
+
 pub fn run(args: &Args) -> Result<(), Failure> {
     let resolved = args.settings.load(&args.experiment)?;
     args.settings.threads.start()?;
-    if let DatasetSpec::Imemnet(spec) = &resolved.experiment.dataset {
-        return match &args.export_split {
-            Some(_) => Err(Failure::request("the split of pairs cannot be written to a file", None)),
-            None => check_pairs::run(&resolved, spec, args.json),
-        };
+    let cache = &args.settings.cache.cache;
+    if resolved.experiment.dataset.is_pairs() {
+        return pairs::check::run(&resolved, cache, args.export_split.as_deref(), args.json);
     }
-    let prepared = pipeline::prepare(&resolved, &args.settings.cache.cache)?;
+    let prepared = pipeline::prepare(&resolved, cache)?;
     if let Some(path) = &args.export_split {
         files::write_whole(path, &split::write(&prepared.manifest, &prepared.splits))?;
         output::item("split", &format!("written to {}", path.display()));
@@ -113,7 +127,7 @@ fn size(prepared: &Prepared, split: Split) -> SplitSize {
     }
 }
 
-fn layer(layer: &PlannedLayer) -> Layer {
+pub(super) fn layer(layer: &PlannedLayer) -> Layer {
     Layer {
         layer: layer.name,
         settings: layer.detail.clone(),
@@ -158,16 +172,7 @@ fn text(plan: &Plan) -> String {
         output::bytes(plan.feature_shape.iter().product::<usize>() as u64 * FLOAT),
     ]);
     for (index, layer) in plan.layers.iter().enumerate() {
-        table.add_row([
-            match layer.settings.as_str() {
-                "" => format!("{index} {}", layer.layer),
-                settings => format!("{index} {}: {settings}", layer.layer),
-            },
-            shape_text(&layer.output),
-            layer.parameters.to_string(),
-            output::short(layer.flops),
-            output::bytes(layer.activation_bytes),
-        ]);
+        table.add_row(layer.row(&index.to_string()));
     }
     table.add_row([
         "all".into(),

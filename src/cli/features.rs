@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::experiment_args::SettingsArgs;
 use super::failure::Failure;
 use super::pipeline::{Sides, Unusable};
-use super::{feature_cache, output, pipeline};
+use super::{feature_cache, output, pairs, pipeline};
 use crate::config::Resolved;
 use crate::dataset::{Manifest, Split, split};
 use crate::features::export::{Exported, export};
@@ -52,6 +52,9 @@ struct Extracted {
     seconds: Timings,
     #[serde(skip_serializing_if = "Option::is_none")]
     exported: Option<Exported>,
+    /// Of pairs, which side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<&'static str>,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
@@ -67,6 +70,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let resolved = args.settings.load(args.experiment.as_deref().unwrap_or_default())?;
     args.settings.threads.start()?;
     let experiment = &resolved.experiment;
+    if experiment.dataset.is_pairs() {
+        return of_pairs(&resolved, args);
+    }
     let manifest = pipeline::load_manifest_and_decode(&resolved, cache)?;
     let splits = split::assign(&manifest, experiment.dataset.split(), experiment.experiment.seed)?;
     let mut features = pipeline::extract_features(&resolved, &manifest, &splits, cache)?;
@@ -77,10 +83,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let extracted = Extracted {
         key: features.key().into(),
         folder: match &experiment.features {
-            crate::features::Recipe::Mel(_) | crate::features::Recipe::Image(_) => {
-                cache.join("features").join(features.key()).display().to_string()
-            }
             crate::features::Recipe::Npy(recipe) => recipe.folder.display().to_string(),
+            _ => cache.join("features").join(features.key()).display().to_string(),
         },
         shape: features.shape(),
         examples: features.len(),
@@ -90,6 +94,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         damaged: features.damaged.iter().map(ToString::to_string).collect(),
         seconds: features.timings,
         exported,
+        of: None,
     };
     if args.json {
         return output::json(&extracted);
@@ -110,6 +115,46 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )),
         _ => Ok(()),
     }
+}
+
+/// The arrays of all pictures and clips.
+fn of_pairs(resolved: &Resolved, args: &Args) -> Result<(), Failure> {
+    if args.export.is_some() {
+        return Err(Failure::request(
+            "the arrays of pairs have no layout that other tools know",
+            "leave out `--export`; `affect features --list` says where they lie".to_owned(),
+        ));
+    }
+    let cache = &args.settings.cache.cache;
+    let prepared = pairs::prepare(resolved, cache)?;
+    let features = pairs::extract(&prepared, cache)?;
+    let sides = [("pictures", &features.images), ("clips", &features.clips)];
+    let told = sides.map(|(what, features)| Extracted {
+        key: features.key().into(),
+        folder: cache.join("features").join(features.key()).display().to_string(),
+        shape: features.shape(),
+        examples: features.len(),
+        computed: features.computed,
+        bytes: (features.len() * features.array_len() * 4) as u64,
+        faults: features.faults.iter().map(ToString::to_string).collect(),
+        damaged: features.damaged.iter().map(ToString::to_string).collect(),
+        seconds: features.timings,
+        exported: None,
+        of: Some(what),
+    });
+    if args.json {
+        return output::json(&told);
+    }
+    for extracted in &told {
+        output::result(&format!(
+            "{} {} of float32 ({}) in {}",
+            extracted.examples,
+            extracted.of.unwrap_or_default(),
+            output::bytes(extracted.bytes),
+            extracted.folder
+        ))?;
+    }
+    Ok(())
 }
 
 /// Where the arrays are written, and how.

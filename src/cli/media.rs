@@ -1,5 +1,6 @@
 //! What examples sound and look like: recorded with a run, shown for those on which the model errs most.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -22,26 +23,26 @@ const LARGEST: u64 = 200_000;
 
 /// Records where the content of every example is.
 pub fn write(dir: &RunDir, manifest: &Manifest) -> Result<(), Failure> {
+    let examples = manifest.examples.iter();
+    write_all(dir, examples.map(|example| (example.id.clone(), &example.media)))
+}
+
+/// As [`write()`], by name; of a pair both parts, one after the other.
+pub fn write_all<'a>(dir: &RunDir, media: impl Iterator<Item = (String, &'a Media)>) -> Result<(), Failure> {
     let path = dir.file(FILE);
     files::write_whole_with(&path, |writer| {
         let mut writer = csv::Writer::from_writer(writer);
         writer.write_record(["id", "kind", "file", "start", "duration"])?;
-        for example in &manifest.examples {
-            let kind = match &example.media {
+        for (id, media) in media {
+            let kind = match media {
                 Media::Audio { .. } => "audio",
                 Media::Image { .. } => "image",
             };
-            let file = example.media.path();
+            let file = media.path();
             let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
-            let window = example.media.window();
+            let window = media.window();
             let duration = window.duration.map_or_else(String::new, |seconds| seconds.to_string());
-            writer.write_record([
-                &example.id,
-                kind,
-                &file.to_string_lossy(),
-                &window.start.to_string(),
-                &duration,
-            ])?;
+            writer.write_record([&id, kind, &file.to_string_lossy(), &window.start.to_string(), &duration])?;
         }
         writer.flush()
     })?;
@@ -54,16 +55,18 @@ pub fn add_to(report: &mut RunReport, runs: &[PathBuf], page: &Path) {
     let Some(worst) = report::worst(report) else {
         return;
     };
-    let mut wanted: HashSet<&str> = worst.rows.iter().map(|(id, _)| id.as_str()).collect();
-    let mut media = BTreeMap::new();
+    let wanted: HashSet<&str> = worst.rows.iter().map(|(id, _)| id.as_str()).collect();
+    let mut media: BTreeMap<String, Medium> = BTreeMap::new();
     for run in runs {
+        let known: HashSet<String> = media.keys().cloned().collect();
         // A run without the file is older than it; the page is whole without sounds.
         let Ok(mut reader) = csv::Reader::from_path(run.join(FILE)) else {
             continue;
         };
         for record in reader.records().map_while(Result::ok) {
             let field = |column| record.get(column).unwrap_or_default();
-            if wanted.remove(field(0)) {
+            // Of a pair there are two rows.
+            if wanted.contains(field(0)) && !known.contains(field(0)) {
                 let most = LONGEST + MORE;
                 let window = ReadWindow {
                     start: field(3).parse().unwrap_or(0.0),
@@ -78,11 +81,15 @@ pub fn add_to(report: &mut RunReport, runs: &[PathBuf], page: &Path) {
                     embedded,
                     beginning: is_cut.unwrap_or(false).then_some(LONGEST),
                     link: path.exists().then(|| report::relative(page, path)).flatten(),
+                    also: None,
                 };
-                media.insert(field(0).to_owned(), medium);
+                match media.entry(field(0).to_owned()) {
+                    Entry::Vacant(place) => drop(place.insert(medium)),
+                    Entry::Occupied(mut first) => first.get_mut().also = Some(Box::new(medium)),
+                }
             }
         }
-        if wanted.is_empty() {
+        if media.len() == wanted.len() {
             break;
         }
     }

@@ -4,7 +4,6 @@
 //! wrong; 130 interrupted after the state was saved. Results go to stdout, everything else to stderr.
 
 mod check;
-mod check_pairs;
 mod compare;
 mod completions;
 mod datasets;
@@ -19,6 +18,7 @@ mod ls;
 mod media;
 mod note;
 mod output;
+mod pairs;
 mod pipeline;
 mod predict;
 mod profile;

@@ -9,7 +9,7 @@ use super::progress::Stage;
 use crate::config::{Experiment, Resolved};
 use crate::dataset::{self, DatasetSpec, Fault, LoadContext, Manifest, OnError, Split, Target, Task, split};
 use crate::evaluate::{Baseline, Problem, TaskKind};
-use crate::features::{self, FeatureSet, Normalize, Progress};
+use crate::features::{self, FeatureSet, Normalize, Progress, Recipe};
 use crate::nn::{NetworkSpec, Plan};
 use crate::train::Labels;
 use crate::train::loss::Loss;
@@ -144,7 +144,13 @@ pub fn load_manifest_and_decode(resolved: &Resolved, cache: &Path) -> Result<Man
     // What is decoded does not depend on the split.
     let splits = vec![Split::Train; manifest.examples.len()];
     feature_shape(resolved, &manifest, &splits)?;
-    let decoded = decode(&resolved.experiment, &manifest, &splits, OnError::Fail, cache);
+    let decoded = decode(
+        ("features", &resolved.experiment.features),
+        &manifest,
+        &splits,
+        OnError::Fail,
+        cache,
+    );
     if let Err(features::Error::Faults(faults)) = decoded {
         let known: BTreeSet<PathBuf> = problems.media.iter().map(|fault| fault.path.clone()).collect();
         let found = faults.into_iter().filter(|fault| !known.contains(&fault.path));
@@ -255,7 +261,27 @@ pub fn extract_features(
 ) -> Result<FeatureSet, Failure> {
     let experiment = &resolved.experiment;
     let on_error = experiment.dataset.on_error();
-    let features = decode(experiment, manifest, splits, on_error, cache)?;
+    let features = decode(("features", &experiment.features), manifest, splits, on_error, cache)?;
+    tell_faults(&features, on_error);
+    Ok(features)
+}
+
+/// Computes what the cache does not hold of a part of the features; `stage` is what it is called.
+pub fn extract(
+    stage: &'static str,
+    recipe: &Recipe,
+    manifest: &Manifest,
+    on_error: OnError,
+    cache: &Path,
+) -> Result<FeatureSet, Failure> {
+    // What is decoded does not depend on the split.
+    let splits = vec![Split::Train; manifest.examples.len()];
+    let features = decode((stage, recipe), manifest, &splits, on_error, cache)?;
+    tell_faults(&features, on_error);
+    Ok(features)
+}
+
+fn tell_faults(features: &FeatureSet, on_error: OnError) {
     if !features.faults.is_empty() {
         let files = output::count(features.faults.len(), "file");
         let how = match on_error {
@@ -273,7 +299,6 @@ pub fn extract_features(
         output::warning(&format!("{files} damaged in part; what can be decoded is used:"));
         list(&features.damaged);
     }
-    Ok(features)
 }
 
 fn list(faults: &[Fault]) {
@@ -287,21 +312,21 @@ fn list(faults: &[Fault]) {
 }
 
 fn decode(
-    experiment: &Experiment,
+    (name, recipe): (&'static str, &Recipe),
     manifest: &Manifest,
     splits: &[Split],
     on_error: OnError,
     cache: &Path,
 ) -> Result<FeatureSet, features::Error> {
-    let stage = Stage::start("features");
+    let stage = Stage::start(name);
     let progress = |progress| match progress {
         Progress::Waiting => stage.line("", "waiting for another process that computes them"),
         Progress::Checking { done, total } => stage.count("files checked", done, total),
         Progress::Computing { done, total } => stage.count("files decoded", done, total),
     };
-    let features = features::load(&experiment.features, manifest, splits, on_error, cache, &progress)?;
+    let features = features::load(recipe, manifest, splits, on_error, cache, &progress)?;
     let shape = crate::nn::shape_text(&features.shape());
-    stage.finish(&match experiment.features.reads_media() {
+    stage.finish(&match recipe.reads_media() {
         true => {
             let cached = features.stored().saturating_sub(features.computed);
             format!(

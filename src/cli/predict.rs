@@ -8,6 +8,7 @@ use super::experiment_args::ThreadsArg;
 use super::failure::Failure;
 use super::folders::{CacheArg, RunsArg};
 use super::output;
+use super::pairs::{self, predict::Request};
 use super::progress::Stage;
 use super::trained::TrainedRun;
 use crate::audio::Scratch;
@@ -22,15 +23,24 @@ use crate::report::{Figure, Trajectory, trajectory};
 /// file, as much of it as the network looks at (shorter files are filled with zeros, as in training). Predictions are in the units of the
 /// training data; of classes, their probabilities.
 ///
+/// A run that was trained on pairs of pictures and music ranks: with `--rank-for picture.jpg` the recordings, the one that goes best with the
+/// picture first; with `--rank-for song.mp3` the pictures.
+///
 /// A file that cannot be used is told of and the rest is done; the exit status is 1 then.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A run (its id, a unique beginning of it, `latest`, or its folder), or an ONNX model with affect's metadata.
     #[arg(value_name = "RUN|MODEL.onnx")]
     model: String,
-    /// Sound files, folders of them, or patterns such as `"clips/*.wav"`.
+    /// Sound files, folders of them, or patterns such as `"clips/*.wav"`; pictures, where they are ranked for a recording.
     #[arg(value_name = "AUDIO", required = true)]
     audio: Vec<String>,
+    /// Of a run on pairs: the picture (or recording) that the recordings (or pictures) are ranked for.
+    #[arg(long, value_name = "FILE", conflicts_with = "every")]
+    rank_for: Option<PathBuf>,
+    /// With `--rank-for`: only so many of the best.
+    #[arg(long, value_name = "N", requires = "rank_for", value_parser = clap::value_parser!(u32).range(1..))]
+    top: Option<u32>,
     /// Slide over each recording: a prediction every so many seconds, wherever a whole window fits; and draw what comes of it.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     every: Option<f64>,
@@ -59,6 +69,17 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(query) = &args.rank_for {
+        args.threads.start()?;
+        let request = Request {
+            query,
+            candidates: &args.audio,
+            top: args.top.map(|top| top as usize),
+            csv: args.csv,
+            json: args.json,
+        };
+        return pairs::predict::run(&args.model, &args.runs, &request);
+    }
     let model = open(args)?;
     let reader = model.reader()?;
     args.threads.start()?;

@@ -7,11 +7,12 @@ use super::experiment_args::SettingsArgs;
 use super::failure::Failure;
 use super::folders::RunsArg;
 use super::output;
+use super::pairs;
 use super::pipeline::{self, Prepared, Sides, Unusable};
 use super::recording;
 use super::repeats::{self, Wanted};
 use super::trained;
-use super::work::{Done, Work};
+use super::work::{Done, Frame, Work};
 use crate::config::{self, Experiment, Resolved};
 use crate::dataset::split;
 use crate::export::interface;
@@ -166,7 +167,11 @@ fn check_several(args: &Args, resolved: &[Resolved]) -> Result<(), Failure> {
     }
     Failure::all(resolved.iter().map(|resolved| {
         output::item("check", &resolved.experiment.experiment.name);
-        pipeline::prepare(resolved, &args.settings.cache.cache).map(drop)
+        let cache = &args.settings.cache.cache;
+        match resolved.experiment.dataset.is_pairs() {
+            true => pairs::prepare(resolved, cache).map(drop),
+            false => pipeline::prepare(resolved, cache).map(drop),
+        }
     }))
     .map(drop)
 }
@@ -220,11 +225,11 @@ pub(super) fn data_has_changed(run: &str) -> Failure {
     )
 }
 
-/// What is known of a run before it begins.
+/// What is known of a run before it begins. `data`: the fingerprint of its data; `features`: their key.
 pub(super) fn header(
     experiment: &Experiment,
-    prepared: &Prepared,
-    features: &FeatureSet,
+    data: String,
+    features: String,
     parent_id: Option<String>,
 ) -> Result<RunHeader, Failure> {
     let about = &experiment.experiment;
@@ -234,8 +239,8 @@ pub(super) fn header(
         seed: about.seed,
         device: device::name(&device::open(&experiment.train)?),
         threads: rayon::current_num_threads(),
-        data_fingerprint: data_fingerprint(prepared, features),
-        feature_key: features.key().into(),
+        data_fingerprint: data,
+        feature_key: features,
     });
     let config_toml = config::to_toml(experiment);
     // What is recorded changes no result.
@@ -256,131 +261,181 @@ pub(super) fn header(
 
 /// Carries out an experiment: all of it, or what is left of an interrupted run.
 pub(super) fn one(place: &Place, resolved: &Resolved, origin: Option<Origin>) -> Result<Summary, Failure> {
-    let (mut before, mut parent_id, mut reproduced) = (None, None, None);
-    match origin {
-        None => {}
-        Some(Origin::Parent(parent)) => parent_id = Some(parent),
-        Some(Origin::Before(it)) => {
-            parent_id = it.parent_id.clone();
-            before = Some(it);
-        }
-        Some(Origin::Reproduces { id, data_fingerprint }) => reproduced = Some((id, data_fingerprint)),
-    }
     let started = Instant::now();
     let experiment = &resolved.experiment;
-    let about = &experiment.experiment;
-    let cache = place.cache;
     announce(experiment);
     // A folder that cannot be written is found before any work.
     Database::open(place.runs)?;
     let device = device::open(&experiment.train)?;
-    let prepared = pipeline::prepare_and_decode(resolved, cache)?;
-    let mut features = pipeline::extract_features(resolved, &prepared.manifest, &prepared.splits, cache)?;
+    if !device.is_cpu() {
+        output::item("device", &device::describe(&device, &experiment.train));
+    }
+    if experiment.dataset.is_pairs() {
+        return pairs::run(place, resolved, origin, &device, started);
+    }
+    let prepared = pipeline::prepare_and_decode(resolved, place.cache)?;
+    let mut features = pipeline::extract_features(resolved, &prepared.manifest, &prepared.splits, place.cache)?;
     let sides = Sides::of(&prepared.splits, &features)?;
     pipeline::normalize(experiment, &mut features, &sides.train)?;
     let (train, val, test) = (sides.train.len(), sides.val.len(), sides.test.len());
     output::item("split", &format!("{train} train, {val} val, {test} test"));
-    let network = Network::new(&experiment.model, &prepared.plan, about.seed, &device)?;
-    let parameters = output::count(prepared.plan.parameters(), "parameter");
-    let flops = output::flops(prepared.plan.flops());
-    output::item("network", &format!("{parameters}, {flops} per example"));
-    if !device.is_cpu() {
-        output::item("device", &device::describe(&device, &experiment.train));
-    }
-
-    let mut header = header(experiment, &prepared, &features, parent_id)?;
-    if let Some(before) = &before
-        && before.data_fingerprint != header.provenance.data_fingerprint
-    {
-        return Err(data_has_changed(before.dir.id()));
-    }
-    if let Some((id, data_fingerprint)) = reproduced {
-        let is = &header.provenance.data_fingerprint;
-        if data_fingerprint != *is {
-            return Err(Failure::Work {
-                message: format!(
-                    "run {id} cannot be reproduced: the data is not what it was (fingerprint {data_fingerprint}, now {is})"
-                ),
-                hint: Some("bring the old files back; `split.csv` in the run's folder names its examples".to_owned()),
-            });
-        }
-        header.tags.push(format!("reproduces:{id}"));
-    }
-    let dir = match &before {
-        Some(before) => before.dir.clone(),
-        None => RunDir::create(place.runs, &about.name)?,
-    };
-    // A run that never began leaves no folder; that it stays behind is not what the user must read.
-    let clear = || {
-        if before.is_none() {
-            let _ = files::remove_folder(dir.path());
-        }
-    };
-    let split = split::write(&prepared.manifest, &prepared.splits);
-    files::write_whole(&dir.file("split.csv"), &split).inspect_err(|_| clear())?;
-    let interface = trained::interface(&experiment.features, &prepared)?.text();
-    files::write_whole(&dir.file(interface::FILE), interface.as_bytes()).inspect_err(|_| clear())?;
-    let recorder = match &before {
-        None => Recorder::start(dir.clone(), place.runs, header.clone()),
-        Some(before) => {
-            let step = before.state.as_ref().map_or(0, |state| state.validated);
-            Recorder::resume(dir.clone(), place.runs, header.clone(), step)
-        }
-    }
-    .inspect_err(|_| clear())?;
-    let begin = match before.as_ref().and_then(|before| before.state.as_ref()) {
-        Some(state) => {
-            output::item("resuming", &format!("{} after {}", dir.id(), state.place()));
-            Begin::AfterLast
-        }
-        None => Begin::Fresh,
-    };
-    let work = Work {
-        experiment,
-        prepared: &prepared,
-        features: &features,
-        unusable: Unusable::of(&prepared.manifest, &features, experiment.dataset.on_error()),
-        sides: &sides,
-        network: &network,
-        dir: &dir,
-        recorder: &recorder,
-        header: &header,
+    let network = Network::new(&experiment.model, &prepared.plan, experiment.experiment.seed, &device)?;
+    tell_network(prepared.plan.parameters(), prepared.plan.flops());
+    let begun = Begun {
+        data: data_fingerprint(&prepared, &features),
+        features: features.key().into(),
+        files: vec![
+            ("split.csv", split::write(&prepared.manifest, &prepared.splits)),
+            (
+                interface::FILE,
+                trained::interface(&experiment.features, &prepared)?.text().into_bytes(),
+            ),
+        ],
         started,
-        begin,
-        metrics: before.map_or_else(Vec::new, |before| before.metrics),
-        profile: place.profile,
     };
-    let done = {
-        let _graceful = recording::Graceful::begin();
+    begun.record(place, experiment, origin, |frame| {
+        let work = Work {
+            frame,
+            prepared: &prepared,
+            features: &features,
+            unusable: Unusable::of(&prepared.manifest, &features, experiment.dataset.on_error()),
+            sides: &sides,
+            network: &network,
+        };
         work.carry_out()
-    };
-    match done {
-        Ok(done) => {
-            let finished = recorder
-                .finish(done.status, None)
-                .map_err(|error| Failure::from(error).in_mid_run())?;
-            finished.complaints.iter().for_each(|text| output::warning(text));
-            conclude(place, &dir, done, started)
-        }
-        Err(failure) => {
-            let failure = failure.in_mid_run();
-            let status = match failure {
-                Failure::Interrupted { .. } => Status::Interrupted,
-                _ => Status::Failed,
-            };
-            // The failure itself is what the user must read; that recording it failed too comes second.
-            match recorder.finish(status, Some(failure.message())) {
-                Ok(finished) => finished.complaints.iter().for_each(|text| output::warning(text)),
-                Err(error) => output::warning(&error.to_string()),
+    })
+}
+
+/// "1250 parameters, 3.1 MFLOPs per example".
+pub(super) fn tell_network(parameters: usize, flops: u64) {
+    let parameters = output::count(parameters, "parameter");
+    output::item(
+        "network",
+        &format!("{parameters}, {} per example", output::flops(flops)),
+    );
+}
+
+/// A run whose data and network are ready.
+pub(super) struct Begun {
+    /// The fingerprint of its data.
+    pub data: String,
+    /// The key of its features.
+    pub features: String,
+    /// What its folder gets at once: names and contents.
+    pub files: Vec<(&'static str, Vec<u8>)>,
+    pub started: Instant,
+}
+
+impl Begun {
+    /// Makes the run's folder and record (or takes up those of an interrupted one), and does the work in it.
+    pub fn record(
+        self,
+        place: &Place,
+        experiment: &Experiment,
+        origin: Option<Origin>,
+        carry_out: impl FnOnce(Frame) -> Result<Done, Failure>,
+    ) -> Result<Summary, Failure> {
+        let (mut before, mut parent_id, mut reproduced) = (None, None, None);
+        match origin {
+            None => {}
+            Some(Origin::Parent(parent)) => parent_id = Some(parent),
+            Some(Origin::Before(it)) => {
+                parent_id = it.parent_id.clone();
+                before = Some(it);
             }
-            output::item("run", &format!("{} ({})", dir.id(), status.name()));
-            Err(failure)
+            Some(Origin::Reproduces { id, data_fingerprint }) => reproduced = Some((id, data_fingerprint)),
+        }
+        let mut header = header(experiment, self.data, self.features, parent_id)?;
+        if let Some(before) = &before
+            && before.data_fingerprint != header.provenance.data_fingerprint
+        {
+            return Err(data_has_changed(before.dir.id()));
+        }
+        if let Some((id, data_fingerprint)) = reproduced {
+            let is = &header.provenance.data_fingerprint;
+            if data_fingerprint != *is {
+                return Err(Failure::Work {
+                    message: format!(
+                        "run {id} cannot be reproduced: the data is not what it was (fingerprint {data_fingerprint}, now {is})"
+                    ),
+                    hint: Some(
+                        "bring the old files back; `split.csv` in the run's folder names its examples".to_owned(),
+                    ),
+                });
+            }
+            header.tags.push(format!("reproduces:{id}"));
+        }
+        let dir = match &before {
+            Some(before) => before.dir.clone(),
+            None => RunDir::create(place.runs, &experiment.experiment.name)?,
+        };
+        // A run that never began leaves no folder; that it stays behind is not what the user must read.
+        let clear = || {
+            if before.is_none() {
+                let _ = files::remove_folder(dir.path());
+            }
+        };
+        for (name, content) in &self.files {
+            files::write_whole(&dir.file(name), content).inspect_err(|_| clear())?;
+        }
+        let recorder = match &before {
+            None => Recorder::start(dir.clone(), place.runs, header.clone()),
+            Some(before) => {
+                let step = before.state.as_ref().map_or(0, |state| state.validated);
+                Recorder::resume(dir.clone(), place.runs, header.clone(), step)
+            }
+        }
+        .inspect_err(|_| clear())?;
+        let begin = match before.as_ref().and_then(|before| before.state.as_ref()) {
+            Some(state) => {
+                output::item("resuming", &format!("{} after {}", dir.id(), state.place()));
+                Begin::AfterLast
+            }
+            None => Begin::Fresh,
+        };
+        let started = self.started;
+        let frame = Frame {
+            experiment,
+            dir: &dir,
+            recorder: &recorder,
+            header: &header,
+            started,
+            begin,
+            metrics: before.map_or_else(Vec::new, |before| before.metrics),
+            profile: place.profile,
+        };
+        let done = {
+            let _graceful = recording::Graceful::begin();
+            carry_out(frame)
+        };
+        match done {
+            Ok(done) => {
+                let finished = recorder
+                    .finish(done.status, None)
+                    .map_err(|error| Failure::from(error).in_mid_run())?;
+                finished.complaints.iter().for_each(|text| output::warning(text));
+                conclude(place, &dir, done, started)
+            }
+            Err(failure) => {
+                let failure = failure.in_mid_run();
+                let status = match failure {
+                    Failure::Interrupted { .. } => Status::Interrupted,
+                    _ => Status::Failed,
+                };
+                // The failure itself is what the user must read; that recording it failed too comes second.
+                match recorder.finish(status, Some(failure.message())) {
+                    Ok(finished) => finished.complaints.iter().for_each(|text| output::warning(text)),
+                    Err(error) => output::warning(&error.to_string()),
+                }
+                output::item("run", &format!("{} ({})", dir.id(), status.name()));
+                Err(failure)
+            }
         }
     }
 }
 
 /// Equal for equal annotations and equal media.
-fn data_fingerprint(prepared: &Prepared, features: &FeatureSet) -> String {
+pub(super) fn data_fingerprint(prepared: &Prepared, features: &FeatureSet) -> String {
     blake3::hash(format!("{} {}", prepared.manifest.fingerprint(), features.content()).as_bytes())
         .to_hex()
         .to_string()

@@ -26,7 +26,9 @@ pub fn interface(recipe: &Recipe, prepared: &pipeline::Prepared) -> Result<Inter
             recipe: Box::new(Extractor::new(recipe, &prepared.manifest)?.identity()),
         },
         Recipe::Image(_) => Input::Image,
+        Recipe::Waveform(_) => Input::Waveform,
         Recipe::Npy(_) => Input::Npy,
+        Recipe::Pair(_) => return Err(crate::features::Error::Pair.into()),
     };
     Ok(Interface::new(prepared.shape, input, Output::from(&prepared.problem)))
 }
@@ -54,6 +56,20 @@ impl TrainedRun {
         }
         let resolved = settings_of(&dir)?;
         let experiment = &resolved.experiment;
+        if experiment.model.is_pair() {
+            return Err(Failure::request(
+                format!(
+                    "the network of run {} has two branches, and such a network neither predicts for single recordings nor leaves as a file \
+                     for other programs",
+                    dir.id()
+                ),
+                format!(
+                    "`affect predict {} --rank-for picture.jpg MUSIC…` ranks by it; its parameters are in {}",
+                    dir.id(),
+                    dir.file("checkpoints/best/model.safetensors").display()
+                ),
+            ));
+        }
         let interface = read_interface(&dir, &resolved, cache)?;
         let plan = Plan::new(&experiment.model, &interface.shape, interface.output.width())
             .map_err(|error| Failure::request(format!("the network of run {}: {error}", dir.id()), None))?;

@@ -16,6 +16,7 @@ mod load;
 mod merge;
 mod mistake;
 mod nearest;
+mod pairs;
 mod path;
 mod preset;
 mod reading;

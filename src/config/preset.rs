@@ -8,7 +8,7 @@ use figment::value::{Dict, Value};
 
 use super::layer::{Layer, Part};
 use super::path::KeyPath;
-use crate::features::{Preset, Recipe};
+use crate::features::{AudioRecipe, Preset, Recipe};
 use crate::nn::NetworkPreset;
 
 /// A table that knows presets.
@@ -18,10 +18,14 @@ struct Table {
     named: fn(&str) -> Option<Dict>,
 }
 
-const TABLES: [Table; 2] = [
+const TABLES: [Table; 3] = [
     Table {
         path: "features",
         named: |name| settings(&Recipe::Mel(Preset::named(name)?.recipe())),
+    },
+    Table {
+        path: "features.audio",
+        named: |name| settings(&AudioRecipe::Mel(Preset::named(name)?.recipe())),
     },
     Table {
         path: "model",
@@ -93,7 +97,7 @@ mod tests {
             assert!(!settings.contains_key(PRESET) && !settings.contains_key("win_length"));
         }
         for preset in NetworkPreset::ALL {
-            let settings = (TABLES[1].named)(preset.name()).unwrap();
+            let settings = (TABLES[2].named)(preset.name()).unwrap();
             assert!(settings.contains_key("layers") && !settings.contains_key(PRESET));
         }
     }

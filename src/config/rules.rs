@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::dataset::{DatasetSpec, DeamDynamicSpec, SplitSpec};
 use crate::evaluate::EvaluateSpec;
-use crate::features::Recipe;
+use crate::features::{AudioRecipe, Recipe};
 use crate::nn::NetworkSpec;
 use crate::train::{AugmentSpec, LossSpec, TrainSpec};
 
@@ -19,19 +19,19 @@ use super::About;
 use super::check::{At, Finding};
 use super::merge::Merged;
 use super::path::KeyPath;
-use super::task;
+use super::{pairs, task};
 
 /// The tables of an experiment that could be read.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     about: Option<About>,
-    dataset: Option<DatasetSpec>,
-    features: Option<Recipe>,
-    model: Option<NetworkSpec>,
-    loss: Option<LossSpec>,
+    pub dataset: Option<DatasetSpec>,
+    pub features: Option<Recipe>,
+    pub model: Option<NetworkSpec>,
+    pub loss: Option<LossSpec>,
     train: Option<TrainSpec>,
-    augment: Option<AugmentSpec>,
-    evaluate: Option<EvaluateSpec>,
+    pub augment: Option<AugmentSpec>,
+    pub evaluate: Option<EvaluateSpec>,
 }
 
 impl Parts {
@@ -79,11 +79,16 @@ pub(super) fn check(parts: &Parts) -> Vec<Finding> {
         check_media(dataset, features, &mut found);
     }
     match &parts.features {
-        Some(Recipe::Mel(recipe)) => check_mel(recipe, &mut found),
-        Some(Recipe::Image(_) | Recipe::Npy(_)) | None => {}
+        Some(Recipe::Mel(recipe)) => check_mel(recipe, "features", &mut found),
+        Some(Recipe::Pair(recipe)) => {
+            if let AudioRecipe::Mel(recipe) = &recipe.audio {
+                check_mel(recipe, "features.audio", &mut found);
+            }
+        }
+        Some(Recipe::Image(_) | Recipe::Waveform(_) | Recipe::Npy(_)) | None => {}
     }
     for misfit in parts.model.iter().flat_map(NetworkSpec::misfits) {
-        let layer = misfit.layer.map(|index| KeyPath::parse("model.layers").index(index));
+        let layer = misfit.layer.map(|index| KeyPath::parse(misfit.list).index(index));
         let path = misfit.keys.iter().fold(layer, |path, key| {
             Some(path.unwrap_or_else(|| KeyPath::parse("model")).key(key))
         });
@@ -102,13 +107,14 @@ pub(super) fn check(parts: &Parts) -> Vec<Finding> {
             .fold(KeyPath::parse("augment"), |path, key| path.key(key));
         found.push(Finding::new(path, At::Value, misfit.message).label(misfit.label));
     }
+    pairs::check(parts, &mut found);
     if let Some(baselines) = parts.evaluate.as_ref().and_then(|evaluate| evaluate.baselines.as_ref()) {
         no_duplicates("evaluate.baselines", baselines.iter().map(name), &mut found);
     }
     found
 }
 
-fn at(path: &str, message: impl Into<String>) -> Finding {
+pub(super) fn at(path: &str, message: impl Into<String>) -> Finding {
     Finding::new(KeyPath::parse(path), At::Value, message)
 }
 
@@ -182,7 +188,7 @@ fn check_dataset(dataset: &DatasetSpec, found: &mut Vec<Finding>) {
         DatasetSpec::Synthetic(synthetic) => deam_targets(&synthetic.targets, found),
         DatasetSpec::ImemnetCImage(imemnet) => deam_targets(&imemnet.targets, found),
         DatasetSpec::ImemnetCMusic(imemnet) => deam_targets(&imemnet.targets, found),
-        DatasetSpec::Meld(_) | DatasetSpec::Imemnet(_) => Vec::new(),
+        DatasetSpec::Meld(_) | DatasetSpec::Imemnet(_) | DatasetSpec::SyntheticPairs(_) => Vec::new(),
     };
     no_duplicates("dataset.targets", targets, found);
 }
@@ -273,9 +279,12 @@ fn rounded(number: f64) -> f64 {
 
 /// Pictures have no spectrograms.
 fn check_media(dataset: &DatasetSpec, features: &Recipe, found: &mut Vec<Finding>) {
+    if dataset.is_pairs() || matches!(features, Recipe::Pair(_)) {
+        return; // `pairs` looks at those
+    }
     let pictures = matches!(dataset, DatasetSpec::ImemnetCImage(_));
     let (what, help) = match (features, pictures) {
-        (Recipe::Mel(_), true) => ("pictures", "kind = \"image\" makes arrays of pictures"),
+        (Recipe::Mel(_) | Recipe::Waveform(_), true) => ("pictures", "kind = \"image\" makes arrays of pictures"),
         (Recipe::Image(_), false) => ("sound", "kind = \"mel\" makes spectrograms of sound"),
         _ => return,
     };
@@ -287,43 +296,42 @@ fn check_media(dataset: &DatasetSpec, features: &Recipe, found: &mut Vec<Finding
     found.push(at("features.kind", message).help(help.to_owned()));
 }
 
-fn check_mel(recipe: &crate::features::recipe::MelRecipe, found: &mut Vec<Finding>) {
+/// `table`: the one that the recipe is.
+fn check_mel(recipe: &crate::features::recipe::MelRecipe, table: &str, found: &mut Vec<Finding>) {
+    let key = |name: &str| format!("{table}.{name}");
     let nyquist = f64::from(recipe.sample_rate) / 2.0;
     if !recipe.n_fft.is_multiple_of(2) {
         found.push(at(
-            "features.n_fft",
-            format!("`features.n_fft` must be even, not {}", recipe.n_fft),
+            &key("n_fft"),
+            format!("`{table}.n_fft` must be even, not {}", recipe.n_fft),
         ));
     }
     if let Some(win_length) = recipe.win_length.filter(|length| *length > recipe.n_fft) {
         let finding = at(
-            "features.win_length",
+            &key("win_length"),
             format!("the window of {win_length} samples is longer than the transform"),
         )
-        .label(format!("must be at most `features.n_fft`, which is {}", recipe.n_fft));
+        .label(format!("must be at most `{table}.n_fft`, which is {}", recipe.n_fft));
         found.push(finding);
     }
     if let Some(fmax) = recipe.fmax.filter(|fmax| *fmax > nyquist) {
         let finding = at(
-            "features.fmax",
-            format!("`features.fmax` is {fmax} Hz, above half of the sample rate"),
+            &key("fmax"),
+            format!("`{table}.fmax` is {fmax} Hz, above half of the sample rate"),
         )
         .label(format!("must be at most {nyquist}"))
-        .help(format!("`features.sample_rate` is {} Hz", recipe.sample_rate));
+        .help(format!("`{table}.sample_rate` is {} Hz", recipe.sample_rate));
         found.push(finding);
     }
     let fmax = recipe.fmax.unwrap_or(nyquist);
     if recipe.fmin >= fmax {
         let (path, label) = match recipe.fmax {
             Some(_) => (
-                "features.fmax",
-                format!("must be above `features.fmin`, which is {}", recipe.fmin),
+                key("fmax"),
+                format!("must be above `{table}.fmin`, which is {}", recipe.fmin),
             ),
-            None => (
-                "features.fmin",
-                format!("must be below half of the sample rate, {nyquist}"),
-            ),
+            None => (key("fmin"), format!("must be below half of the sample rate, {nyquist}")),
         };
-        found.push(at(path, format!("no frequencies between {} and {fmax} Hz", recipe.fmin)).label(label));
+        found.push(at(&path, format!("no frequencies between {} and {fmax} Hz", recipe.fmin)).label(label));
     }
 }

@@ -19,13 +19,14 @@ fn of_dataset(dataset: &DatasetSpec) -> Option<TaskKind> {
             _ => None,
         },
         DatasetSpec::Meld(_) => Some(TaskKind::Classification),
-        // Pairs to match are neither.
-        DatasetSpec::Imemnet(_) => None,
         DatasetSpec::DeamStatic(_)
         | DatasetSpec::DeamDynamic(_)
         | DatasetSpec::ImemnetCImage(_)
         | DatasetSpec::ImemnetCMusic(_)
-        | DatasetSpec::Synthetic(_) => Some(TaskKind::Regression),
+        | DatasetSpec::Synthetic(_)
+        // The score of a pair is a number.
+        | DatasetSpec::Imemnet(_)
+        | DatasetSpec::SyntheticPairs(_) => Some(TaskKind::Regression),
     }
 }
 

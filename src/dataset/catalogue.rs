@@ -130,14 +130,16 @@ output_repeated_splits_test/dia<dialogue>_utt<utterance>.mp4",
 train_matching.txt
 val_matching.txt
 test_matching.txt
-cleaned/cleaned_{train,val,test}_matching.txt   (written by `affect datasets clean imemnet`)",
+cleaned/cleaned_{train,val,test}_matching.txt   (written by `affect datasets clean imemnet`)
+<picture id>.jpg   (or .JPG, .png, or EMOTIC's arrays for cleaned files; in any folder below, or in `dataset.emotic`)
+<song>-<clip>.wav  (or .mp3, .flac; in any folder below)",
         counts: &[count("pairs in val", 8795), count("pairs in test", 26_115)],
         notes: &[
-            "all 90 songs of val are in test, and 1175 of its 1278 pictures: the official split is refused, `dataset.split` divides anew by \
-             song",
+            "all 90 songs of val are in test, and 1175 of its 1278 pictures: the official split is refused unless \
+             `dataset.official_overlap` is \"remark\"; `dataset.split` divides anew by song, or by song and picture together (`dataset.group`)",
             "a few rows repeat a pair; the first counts",
         ],
-        experiments: &[],
+        experiments: &["imemnet-match-contrastive", "imemnet-match-regression"],
     },
     Corpus {
         kind: "imemnet-c-image",

@@ -77,10 +77,12 @@ pub enum Error {
     NothingLeft { content: Content, faults: Vec<Fault> },
 
     /// What was asked for needs examples with targets.
-    #[error(
-        "the dataset imemnet is pairs of music and pictures, and there is no network that learns to match them yet"
-    )]
+    #[error("the dataset is pairs of music and pictures, which are no examples of their own")]
     Pairs,
+
+    /// What was asked for needs pairs.
+    #[error("the dataset `{kind}` is no pairs of music and pictures")]
+    NoPairs { kind: &'static str },
 
     /// The corpus's own split cannot be used.
     #[error(transparent)]
@@ -88,6 +90,10 @@ pub enum Error {
 
     #[error(transparent)]
     Synthetic(#[from] synthetic::Error),
+
+    /// A rendered picture could not be encoded.
+    #[error("cannot encode the picture `{}`: {what}", path.display())]
+    Picture { path: PathBuf, what: String },
 }
 
 impl Error {
@@ -119,11 +125,12 @@ impl Error {
             Self::Faulty(problems) => problems.hint(),
             Self::NothingLeft { .. } => Some("check `dataset.root` and where the audio lies".into()),
             Self::Pairs => Some(
-                "`affect check` reads the pairs and tells what is in them; `imemnet-c-image` and `imemnet-c-music` can be trained on".into(),
+                "`affect run` and `affect check` take pairs; for this, name an experiment on pictures or on music alone".into(),
             ),
             Self::Split(error) => error.hint(),
             Self::Synthetic(synthetic::Error::Files(error)) => error.hint().map(Into::into),
-            Self::Synthetic(_) => None,
+            Self::NoPairs { .. } => Some("`imemnet` and `synthetic-pairs` are".into()),
+            Self::Synthetic(_) | Self::Picture { .. } => None,
         }
     }
 }
@@ -149,6 +156,8 @@ pub enum Content {
     #[default]
     Sound,
     Pictures,
+    /// Some hold the one, some the other.
+    Both,
 }
 
 impl Content {
@@ -165,6 +174,7 @@ impl Content {
         match self {
             Self::Sound => "audio",
             Self::Pictures => "picture",
+            Self::Both => "picture or audio",
         }
     }
 }

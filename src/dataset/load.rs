@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::audio_files::{self, Inspected};
 use super::error::Content;
-use super::{DatasetSpec, Error, Example, Fault, Manifest, OnError, Problems, deam, imemnet, meld, synthetic, table};
+use super::{
+    DatasetSpec, Error, Example, Fault, Manifest, OnError, PairCorpus, Problems, deam, imemnet, meld, synthetic,
+    synthetic_pairs, table,
+};
 
 /// What loading needs besides the settings.
 pub struct LoadContext<'a> {
@@ -38,13 +41,28 @@ impl DatasetSpec {
         self.load_with(context, Recordings::NotNeeded)
     }
 
+    /// The pairs of a corpus of pairs, with their files. A synthetic corpus is rendered first where it is missing.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; [`Error::NoPairs`] for a corpus of examples.
+    pub fn load_pairs(&self, context: &LoadContext) -> Result<PairCorpus, Error> {
+        match self {
+            Self::Imemnet(spec) => imemnet::load_pairs(spec),
+            Self::SyntheticPairs(spec) => {
+                let root = synthetic_pairs::prepare(spec, context.cache, context.progress)?;
+                imemnet::load_pairs(&spec.corpus(root))
+            }
+            _ => Err(Error::NoPairs { kind: self.kind() }),
+        }
+    }
+
     fn load_with(&self, context: &LoadContext, recordings: Recordings) -> Result<Manifest, Error> {
         match self {
             Self::Table(spec) => table::load(spec, recordings),
             Self::DeamStatic(spec) => deam::load_static(spec, recordings),
             Self::DeamDynamic(spec) => deam::load_dynamic(spec, recordings),
             Self::Meld(spec) => meld::load(spec, recordings),
-            Self::Imemnet(_) => Err(Error::Pairs),
+            Self::Imemnet(_) | Self::SyntheticPairs(_) => Err(Error::Pairs),
             Self::ImemnetCImage(spec) => imemnet::load_image(spec, recordings),
             Self::ImemnetCMusic(spec) => imemnet::load_music(spec, recordings),
             Self::Synthetic(spec) => {

@@ -19,10 +19,11 @@ mod scale;
 pub mod spec;
 pub mod split;
 pub mod synthetic;
+pub mod synthetic_pairs;
 mod table;
 
 pub use error::{Content, Error, Problems};
-pub use imemnet::{ImemnetCImageSpec, ImemnetCMusicSpec, ImemnetSpec};
+pub use imemnet::{ImemnetCImageSpec, ImemnetCMusicSpec, ImemnetSpec, PairCorpus, PairGroup};
 pub use load::LoadContext;
 pub use manifest::{Details, Example, Fault, Manifest, Media, Source, Target, Task, Window};
 pub use spec::{
@@ -30,3 +31,4 @@ pub use spec::{
     MeldSpec, OnError, SyntheticSpec, TableSpec, ValenceArousalSwap, Windows,
 };
 pub use split::{Split, SplitSpec};
+pub use synthetic_pairs::SyntheticPairsSpec;

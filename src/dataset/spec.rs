@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SplitSpec;
 use super::imemnet::{ImemnetCImageSpec, ImemnetCMusicSpec, ImemnetSpec};
+use super::synthetic_pairs::SyntheticPairsSpec;
 
 /// Where the examples come from. `kind` decides which keys there are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +21,7 @@ pub enum DatasetSpec {
     ImemnetCImage(ImemnetCImageSpec),
     ImemnetCMusic(ImemnetCMusicSpec),
     Synthetic(SyntheticSpec),
+    SyntheticPairs(SyntheticPairsSpec),
 }
 
 impl DatasetSpec {
@@ -34,6 +36,7 @@ impl DatasetSpec {
             Self::ImemnetCImage(_) => "imemnet-c-image",
             Self::ImemnetCMusic(_) => "imemnet-c-music",
             Self::Synthetic(_) => "synthetic",
+            Self::SyntheticPairs(_) => "synthetic-pairs",
         }
     }
 
@@ -48,7 +51,13 @@ impl DatasetSpec {
             Self::ImemnetCImage(spec) => &spec.split,
             Self::ImemnetCMusic(spec) => &spec.split,
             Self::Synthetic(spec) => &spec.split,
+            Self::SyntheticPairs(spec) => &spec.split,
         }
+    }
+
+    /// Whether it is made of pairs of a picture and a clip of music, and not of examples.
+    pub fn is_pairs(&self) -> bool {
+        matches!(self, Self::Imemnet(_) | Self::SyntheticPairs(_))
     }
 
     /// The same with another [`on_error`](Self::on_error), where the kind has a choice.
@@ -61,7 +70,8 @@ impl DatasetSpec {
             Self::Meld(spec) => spec.on_error = on_error,
             Self::ImemnetCImage(spec) => spec.on_error = on_error,
             Self::ImemnetCMusic(spec) => spec.on_error = on_error,
-            Self::Imemnet(_) | Self::Synthetic(_) => {}
+            Self::Imemnet(spec) => spec.on_error = on_error,
+            Self::Synthetic(_) | Self::SyntheticPairs(_) => {}
         }
         spec
     }
@@ -75,7 +85,8 @@ impl DatasetSpec {
             Self::Meld(spec) => spec.on_error,
             Self::ImemnetCImage(spec) => spec.on_error,
             Self::ImemnetCMusic(spec) => spec.on_error,
-            Self::Imemnet(_) | Self::Synthetic(_) => OnError::Fail,
+            Self::Imemnet(spec) => spec.on_error,
+            Self::Synthetic(_) | Self::SyntheticPairs(_) => OnError::Fail,
         }
     }
 }

@@ -13,6 +13,7 @@ mod moments;
 pub mod paired;
 mod problem;
 pub mod regression;
+pub mod retrieval;
 pub mod scores;
 pub mod spec;
 pub mod spread;
@@ -23,6 +24,9 @@ pub use classification::{ClassMetrics, ClassificationMetrics, Confusion};
 pub use error::EvaluateError;
 pub use problem::{Problem, TaskKind, Truth};
 pub use regression::{RegressionMetrics, regression};
-pub use scores::{CLASSIFICATION_METRICS, REGRESSION_METRICS, Score, higher_is_better, is_of_the_whole, score};
+pub use retrieval::{Answers, RETRIEVAL_METRICS, answer, retrieval};
+pub use scores::{
+    CLASSIFICATION_METRICS, EMOTION_METRICS, REGRESSION_METRICS, Score, higher_is_better, is_of_the_whole, score,
+};
 pub use spec::{Baseline, EvaluateSpec};
 pub use spread::{Spread, spread};

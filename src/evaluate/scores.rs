@@ -4,24 +4,29 @@ use super::classification::Confusion;
 use super::moments::Moments;
 use super::problem::most_probable;
 use super::regression::{ConstantTruth, RegressionMetrics};
-use super::{EvaluateError, Problem, Truth};
+use super::{EvaluateError, Problem, RETRIEVAL_METRICS, Truth};
 
 /// Per target and averaged over the targets.
 pub const REGRESSION_METRICS: [&str; 6] = ["mse", "rmse", "mae", "r2", "pearson", "ccc"];
 /// Over all examples.
 pub const CLASSIFICATION_METRICS: [&str; 4] = ["accuracy", "uar", "macro-f1", "weighted-f1"];
+/// Those of [`REGRESSION_METRICS`] for valence and arousal, where a network of pairs has learned them beside the score.
+pub const EMOTION_METRICS: [&str; 6] = ["va-mse", "va-rmse", "va-mae", "va-r2", "va-pearson", "va-ccc"];
 /// Per class.
 pub const CLASS_METRICS: [&str; 3] = ["precision", "recall", "f1"];
 
 /// Whether a metric is one of all examples or targets, and not of a single class.
 pub fn is_of_the_whole(metric: &str) -> bool {
-    REGRESSION_METRICS.contains(&metric) || CLASSIFICATION_METRICS.contains(&metric)
+    REGRESSION_METRICS.contains(&metric)
+        || CLASSIFICATION_METRICS.contains(&metric)
+        || RETRIEVAL_METRICS.contains(&metric)
+        || EMOTION_METRICS.contains(&metric)
 }
 
 /// A figure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// One of [`REGRESSION_METRICS`], [`CLASSIFICATION_METRICS`] or [`CLASS_METRICS`].
+    /// One of [`REGRESSION_METRICS`], [`CLASSIFICATION_METRICS`], [`CLASS_METRICS`], [`RETRIEVAL_METRICS`] or [`EMOTION_METRICS`].
     pub name: &'static str,
     /// The target or class; "" for the average over the targets, or the whole.
     pub target: String,
@@ -55,7 +60,8 @@ pub fn higher_is_better(metric: &str) -> bool {
         ("train" | "val" | "test", Some(second)) => second,
         _ => first,
     };
-    !matches!(name, "loss" | "mse" | "rmse" | "mae")
+    let name = name.strip_prefix("va-").unwrap_or(name);
+    !matches!(name, "loss" | "mse" | "rmse" | "mae" | "mean-rank")
 }
 
 /// All that the figures of a set of examples depend on.

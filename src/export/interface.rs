@@ -29,6 +29,8 @@ pub enum Input {
     Mel { recipe: Box<Identity> },
     /// Pictures.
     Image,
+    /// Samples.
+    Waveform,
     /// Arrays that another tool computed.
     Npy,
 }
@@ -39,6 +41,7 @@ impl Input {
         match self {
             Self::Mel { .. } => "mel",
             Self::Image => "image",
+            Self::Waveform => "waveform",
             Self::Npy => "npy",
         }
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::extractor::{Extracted, Extractor};
 use super::image::Pictures;
 use super::timings::Clocks;
+use super::waveform::Waveforms;
 use crate::audio::{ReadWindow, Scratch};
 use crate::dataset::Media;
 
@@ -15,6 +16,8 @@ use crate::dataset::Media;
 pub enum MediaExtractor {
     Sound(Box<Extractor>),
     Pictures(Pictures),
+    /// Sound as it is.
+    Waveforms(Waveforms),
 }
 
 impl MediaExtractor {
@@ -23,6 +26,7 @@ impl MediaExtractor {
         match self {
             Self::Sound(extractor) => extractor.shape(),
             Self::Pictures(pictures) => pictures.shape(),
+            Self::Waveforms(waveforms) => waveforms.shape(),
         }
     }
 
@@ -31,6 +35,7 @@ impl MediaExtractor {
         let text = match self {
             Self::Sound(extractor) => serde_json::to_string(&extractor.identity()),
             Self::Pictures(pictures) => serde_json::to_string(&pictures.identity()),
+            Self::Waveforms(waveforms) => serde_json::to_string(&waveforms.identity()),
         };
         text.unwrap_or_default()
     }
@@ -39,6 +44,7 @@ impl MediaExtractor {
     pub fn read_window(&self, media: &Media) -> ReadWindow {
         match self {
             Self::Sound(extractor) => extractor.read_window(media.window()),
+            Self::Waveforms(waveforms) => waveforms.read_window(media.window()),
             Self::Pictures(_) => ReadWindow {
                 start: 0.0,
                 duration: None,
@@ -61,6 +67,7 @@ impl MediaExtractor {
             Self::Sound(extractor) => {
                 (extractor.extract(scratch, path, windows, clocks)).map_err(|error| error.reason())
             }
+            Self::Waveforms(waveforms) => (waveforms.extract(path, windows, clocks)).map_err(|error| error.reason()),
             Self::Pictures(pictures) => Ok(Extracted {
                 arrays: vec![Ok(pictures.array(path, clocks)?); windows.len()],
                 faults: Vec::new(),

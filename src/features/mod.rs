@@ -22,6 +22,7 @@ mod small_pages;
 mod store;
 pub mod timings;
 mod usage;
+pub mod waveform;
 mod writer;
 
 use std::path::Path;
@@ -33,13 +34,15 @@ pub use layout::Layout;
 pub use npy::NpyError;
 pub use ordered::ordered;
 pub use preset::Preset;
-pub use recipe::{MelRecipe, Normalize, NpyRecipe, Recipe};
+pub use recipe::{AudioRecipe, MelRecipe, Normalize, NpyRecipe, PairRecipe, Recipe};
+pub use waveform::WaveformRecipe;
 
 use crate::dataset::{Fault, Manifest, OnError, Split};
 use crate::{audio, files};
 use feature_set::Row;
 use image::Pictures;
 use media::MediaExtractor;
+use waveform::Waveforms;
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub fn shape(recipe: &Recipe, manifest: &Manifest, splits: &[Split], on_error: O
     match recipe {
         Recipe::Mel(recipe) => Ok(Extractor::new(recipe, manifest)?.shape()),
         Recipe::Image(recipe) => Ok(Pictures::new(recipe).shape()),
+        Recipe::Waveform(recipe) => Ok(Waveforms::new(recipe).shape()),
+        Recipe::Pair(_) => Err(Error::Pair),
         Recipe::Npy(recipe) => Ok(npy::open(recipe, manifest, splits, on_error)?.shape),
     }
 }
@@ -86,6 +91,11 @@ pub fn load(
             let extractor = MediaExtractor::Pictures(Pictures::new(recipe));
             extract::extract(&extractor, manifest, on_error, cache, progress)
         }
+        Recipe::Waveform(recipe) => {
+            let extractor = MediaExtractor::Waveforms(Waveforms::new(recipe));
+            extract::extract(&extractor, manifest, on_error, cache, progress)
+        }
+        Recipe::Pair(_) => Err(Error::Pair),
         Recipe::Npy(recipe) => {
             let opened = npy::open(recipe, manifest, splits, on_error)?;
             npy::load(recipe, opened, cache, progress)
@@ -100,6 +110,8 @@ pub enum Error {
         "the examples differ in length ({shortest} s to {longest} s) or run to the end of their files, and `features.duration` is not set"
     )]
     DurationNeeded { shortest: String, longest: String },
+    #[error("features of kind \"pair\" are for datasets of pairs of music and pictures")]
+    Pair,
     #[error("the features' settings do not work: {0}")]
     Settings(audio::Error),
     #[error(
@@ -136,6 +148,7 @@ impl Error {
             Self::Npy(error) => error.hint().map(String::from),
             Self::NothingLeft { .. } => Some("check `dataset.root` and where the files lie".into()),
             Self::OtherVersion { .. } => Some("use that version, or train again".into()),
+            Self::Pair => Some("name a dataset of kind \"imemnet\" or \"synthetic-pairs\"".into()),
             Self::Settings(_) | Self::Channels { .. } => None,
         }
     }

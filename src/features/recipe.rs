@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::image::ImageRecipe;
 use super::layout::Layout;
 use super::preset::Preset;
+use super::waveform::WaveformRecipe;
 use crate::audio;
 
 /// How an example becomes an array. `kind` decides which keys there are.
@@ -16,7 +17,9 @@ use crate::audio;
 pub enum Recipe {
     Mel(MelRecipe),
     Image(ImageRecipe),
+    Waveform(WaveformRecipe),
     Npy(NpyRecipe),
+    Pair(PairRecipe),
 }
 
 impl Recipe {
@@ -26,20 +29,64 @@ impl Recipe {
             Self::Mel(recipe) => recipe.normalize,
             // Has its own, which is done by the time that arrays are in the cache.
             Self::Image(_) => Normalize::None,
+            Self::Waveform(recipe) => recipe.normalize,
             Self::Npy(recipe) => recipe.normalize,
+            Self::Pair(recipe) => recipe.audio.normalize(),
         }
     }
 
     /// Whether the dataset's own recordings are read.
     pub fn reads_media(&self) -> bool {
         match self {
-            Self::Mel(_) | Self::Image(_) => true,
+            Self::Mel(_) | Self::Image(_) | Self::Waveform(_) | Self::Pair(_) => true,
             Self::Npy(_) => false,
         }
     }
 }
 
 impl Default for Recipe {
+    fn default() -> Self {
+        Self::Mel(MelRecipe::default())
+    }
+}
+
+/// A picture and a clip of music, for datasets of pairs.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PairRecipe {
+    /// How a picture becomes an array.
+    pub image: ImageRecipe,
+    /// How a clip becomes an array.
+    pub audio: AudioRecipe,
+}
+
+/// How the sound of a pair becomes an array. `kind` decides which keys there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum AudioRecipe {
+    Mel(MelRecipe),
+    Waveform(WaveformRecipe),
+}
+
+impl AudioRecipe {
+    /// What is done to the values before the network sees them.
+    pub fn normalize(&self) -> Normalize {
+        match self {
+            Self::Mel(recipe) => recipe.normalize,
+            Self::Waveform(recipe) => recipe.normalize,
+        }
+    }
+
+    /// As features of their own.
+    pub fn recipe(&self) -> Recipe {
+        match self {
+            Self::Mel(recipe) => Recipe::Mel(recipe.clone()),
+            Self::Waveform(recipe) => Recipe::Waveform(recipe.clone()),
+        }
+    }
+}
+
+impl Default for AudioRecipe {
     fn default() -> Self {
         Self::Mel(MelRecipe::default())
     }

@@ -4,6 +4,7 @@ use candle_core::{Device, Result, Tensor, Var};
 
 use super::builder::Builder;
 use super::layers::{self, Layer};
+use super::pair::{PairNet, PairOutputs, PairPlan, Side};
 use super::plan::Plan;
 use super::spec::NetworkSpec;
 
@@ -18,10 +19,16 @@ pub enum Mode {
 
 /// Parameters and buffers in the order of the layers, with names such as `layers.0.weight`.
 pub struct Network {
-    layers: Vec<Layer>,
+    body: Body,
     parameters: Vec<(String, Var)>,
     buffers: Vec<(String, Var)>,
     device: Device,
+}
+
+/// What a batch goes through.
+enum Body {
+    Layers(Vec<Layer>),
+    Pair(Box<PairNet>),
 }
 
 impl Network {
@@ -34,7 +41,19 @@ impl Network {
             layers.push(Layer::new(&mut builder, &prefix, layer, planned, plan.outputs)?);
         }
         Ok(Self {
-            layers,
+            body: Body::Layers(layers),
+            parameters: builder.parameters,
+            buffers: builder.buffers,
+            device: device.clone(),
+        })
+    }
+
+    /// Builds the network of two branches that `plan` was made from.
+    pub fn of_pairs(spec: &NetworkSpec, plan: &PairPlan, seed: u64, device: &Device) -> Result<Self> {
+        let mut builder = Builder::new(seed, device);
+        let net = PairNet::new(&mut builder, spec, plan)?;
+        Ok(Self {
+            body: Body::Pair(Box::new(net)),
             parameters: builder.parameters,
             buffers: builder.buffers,
             device: device.clone(),
@@ -57,7 +76,63 @@ impl Network {
 
     /// `[batch, channels, rows, columns]` → `[batch, outputs]`.
     pub fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
-        layers::forward(&self.layers, input, mode)
+        match &self.body {
+            Body::Layers(layers) => layers::forward(layers, input, mode),
+            Body::Pair(_) => candle_core::bail!("a network of two branches takes pairs"),
+        }
+    }
+
+    fn pair_net(&self) -> Result<&PairNet> {
+        match &self.body {
+            Body::Pair(net) => Ok(net),
+            Body::Layers(_) => candle_core::bail!("the network has no two branches"),
+        }
+    }
+
+    /// Pictures `[batch, 3, rows, columns]` and clips `[batch, 1, rows, frames]`, pair by pair.
+    ///
+    /// # Errors
+    /// The network has no two branches.
+    pub fn forward_pairs(&self, image: &Tensor, audio: &Tensor, mode: Mode) -> Result<PairOutputs> {
+        let net = self.pair_net()?;
+        let image = net.embed_image(image, mode)?;
+        let audio = net.embed_audio(audio, mode)?;
+        let emotions = [
+            net.emotion_of(&image, Side::Image)?,
+            net.emotion_of(&audio, Side::Audio)?,
+        ];
+        Ok(PairOutputs {
+            score: net.score(&image, &audio, mode)?,
+            image,
+            audio,
+            emotion: match emotions {
+                [Some(image), Some(audio)] => Some(Tensor::cat(&[&image, &audio], 1)?),
+                _ => None,
+            },
+        })
+    }
+
+    /// Embeddings `[batch, numbers]` of pictures or clips, and their valence and arousal `[batch, 2]` where the network has learned them;
+    /// in evaluation.
+    ///
+    /// # Errors
+    /// As [`Self::forward_pairs`].
+    pub fn embed(&self, inputs: &Tensor, side: Side) -> Result<(Tensor, Option<Tensor>)> {
+        let net = self.pair_net()?;
+        let embedding = match side {
+            Side::Image => net.embed_image(inputs, Mode::Evaluate)?,
+            Side::Audio => net.embed_audio(inputs, Mode::Evaluate)?,
+        };
+        let emotion = net.emotion_of(&embedding, side)?;
+        Ok((embedding, emotion))
+    }
+
+    /// Scores `[batch, 1]` of embeddings of pictures and of clips, pair by pair; in evaluation.
+    ///
+    /// # Errors
+    /// As [`Self::forward_pairs`].
+    pub fn score_embedded(&self, image: &Tensor, audio: &Tensor) -> Result<Tensor> {
+        self.pair_net()?.score(image, audio, Mode::Evaluate)
     }
 }
 

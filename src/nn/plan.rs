@@ -57,7 +57,9 @@ pub(super) fn count(shape: &[usize]) -> u64 {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("layer {layer} does not fit: {message}")]
 pub struct PlanError {
-    /// Index into `model.layers`; the last one when the network ends wrongly.
+    /// The list that the layer is in: `model.layers`, or that of a branch.
+    pub at: &'static str,
+    /// Index into that list; the last one when the network ends wrongly.
     pub layer: usize,
     pub message: String,
     /// Shape of one example at the beginning.
@@ -69,7 +71,11 @@ pub struct PlanError {
 impl PlanError {
     /// The path of the layer in the experiment file.
     pub fn path(&self) -> String {
-        format!("model.layers[{}]", self.layer)
+        match self.input.is_empty() {
+            // Nothing stands before it.
+            true => self.at.trim_end_matches(".layers").to_owned(),
+            false => format!("{}[{}]", self.at, self.layer),
+        }
     }
 
     /// The table of the layers before it, as text.
@@ -95,25 +101,51 @@ pub fn shape_text(shape: &[usize]) -> String {
 impl Plan {
     /// Infers the shapes of `spec` for examples of shape `input` and a task with `outputs` outputs.
     pub fn new(spec: &NetworkSpec, input: &[usize], outputs: usize) -> Result<Self, PlanError> {
-        let mut plan = Self {
-            input: input.to_vec(),
-            outputs,
-            layers: Vec::with_capacity(spec.layers.len()),
-        };
-        for (index, layer) in spec.layers.iter().enumerate() {
-            match plan.layer(layer) {
-                Ok(layer) => plan.layers.push(layer),
-                Err(message) => return Err(plan.error(index, message)),
-            }
-        }
+        Self::of_layers("model.layers", &spec.layers, input, outputs)
+    }
+
+    /// As [`Self::new`], for the layers that stand at `at` in the experiment file.
+    pub(super) fn of_layers(
+        at: &'static str,
+        layers: &[LayerSpec],
+        input: &[usize],
+        outputs: usize,
+    ) -> Result<Self, PlanError> {
+        let plan = Self::layers_only(at, layers, input, outputs)?;
         if plan.shape() != [outputs] {
             let message = format!(
                 "the network ends with shape {}, but the task has {outputs} outputs; end it with `linear = \"targets\"`",
                 shape_text(plan.shape())
             );
-            return Err(plan.error(spec.layers.len().saturating_sub(1), message));
+            return Err(plan.error(at, layers.len().saturating_sub(1), message));
         }
         Ok(plan)
+    }
+
+    /// As [`Self::of_layers`], whatever they end with.
+    pub(super) fn layers_only(
+        at: &'static str,
+        layers: &[LayerSpec],
+        input: &[usize],
+        outputs: usize,
+    ) -> Result<Self, PlanError> {
+        let mut plan = Self {
+            input: input.to_vec(),
+            outputs,
+            layers: Vec::with_capacity(layers.len()),
+        };
+        for (index, layer) in layers.iter().enumerate() {
+            match plan.layer(layer) {
+                Ok(layer) => plan.layers.push(layer),
+                Err(message) => return Err(plan.error(at, index, message)),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Numbers that come out of it.
+    pub(super) fn ends(&self) -> usize {
+        self.shape().iter().product()
     }
 
     /// Trainable numbers in all.
@@ -131,12 +163,13 @@ impl Plan {
         count(&self.input) + self.layers.iter().map(|layer| layer.activations).sum::<u64>()
     }
 
-    fn shape(&self) -> &[usize] {
+    pub(super) fn shape(&self) -> &[usize] {
         self.layers.last().map_or(&self.input, |layer| &layer.output)
     }
 
-    fn error(&self, layer: usize, message: String) -> PlanError {
+    pub(super) fn error(&self, at: &'static str, layer: usize, message: String) -> PlanError {
         PlanError {
+            at,
             layer,
             message,
             input: self.input.clone(),

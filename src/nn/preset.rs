@@ -77,6 +77,7 @@ impl NetworkPreset {
         NetworkSpec {
             preset: Some(self),
             layers,
+            ..NetworkSpec::default()
         }
     }
 }

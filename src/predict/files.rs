@@ -8,6 +8,9 @@ pub const EXTENSIONS: [&str; 11] = [
     "wav", "mp3", "flac", "ogg", "oga", "m4a", "mp4", "aac", "aiff", "aif", "opus",
 ];
 
+/// What is taken for a picture.
+pub const PICTURES: [&str; 4] = ["jpg", "jpeg", "png", "npy"];
+
 /// A word that stands for no file, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmatched {
@@ -19,11 +22,16 @@ pub struct Unmatched {
 /// bottom for [`EXTENSIONS`]; what begins with `._` is macOS's notes. A word that names no file is given back, unless a file is
 /// called so.
 pub fn find(words: &[String]) -> (Vec<PathBuf>, Vec<Unmatched>) {
+    find_those(words, &EXTENSIONS, "recording")
+}
+
+/// As [`find`], for files that end so in folders; `what` they are called.
+pub fn find_those(words: &[String], extensions: &[&str], what: &str) -> (Vec<PathBuf>, Vec<Unmatched>) {
     let mut files = Vec::new();
     let mut unmatched = Vec::new();
     let mut known = BTreeSet::new();
     for word in words {
-        match behind(word) {
+        match behind(word, extensions, what) {
             Ok(found) => files.extend(found.into_iter().filter(|path| known.insert(path.clone()))),
             Err(why) => unmatched.push(Unmatched {
                 word: word.clone(),
@@ -34,16 +42,16 @@ pub fn find(words: &[String]) -> (Vec<PathBuf>, Vec<Unmatched>) {
     (files, unmatched)
 }
 
-fn behind(word: &str) -> Result<Vec<PathBuf>, String> {
+fn behind(word: &str, extensions: &[&str], what: &str) -> Result<Vec<PathBuf>, String> {
     let path = Path::new(word);
     if path.is_dir() {
         let mut found = Vec::new();
-        search(path, &mut found).map_err(|error| error.to_string())?;
+        search(path, extensions, &mut found).map_err(|error| error.to_string())?;
         found.sort();
         return match found.is_empty() {
             true => Err(format!(
-                "no recordings in this folder (looked for {})",
-                EXTENSIONS.join(", ")
+                "no {what}s in this folder (looked for {})",
+                extensions.join(", ")
             )),
             false => Ok(found),
         };
@@ -68,13 +76,13 @@ fn behind(word: &str) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Links to folders are not followed: they could lead round in circles.
-fn search(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+fn search(folder: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
         if entry.file_type()?.is_dir() {
-            search(&path, found)?;
-        } else if is_recording(&path) {
+            search(&path, extensions, found)?;
+        } else if is_one(&path, extensions) {
             found.push(path);
         }
     }
@@ -87,9 +95,9 @@ fn is_note(path: &Path) -> bool {
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"))
 }
 
-fn is_recording(path: &Path) -> bool {
+fn is_one(path: &Path, extensions: &[&str]) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    !is_note(path) && extension.is_some_and(|it| EXTENSIONS.iter().any(|known| it.eq_ignore_ascii_case(known)))
+    !is_note(path) && extension.is_some_and(|it| extensions.iter().any(|known| it.eq_ignore_ascii_case(known)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! What does a trained network say about new recordings?
 //!
 //! A [`Model`] is a run's network, or an ONNX file with the same metadata; a [`Reader`] takes a file through the front end of the
-//! training and through the model, as a whole or in windows that slide over it.
+//! training and through the model, as a whole or in windows that slide over it. A network of pairs ranks files of one kind for one of
+//! the other ([`pairs`]).
 
 pub mod files;
 mod onnx;
+pub mod pairs;
 mod recording;
 
 use std::path::{Path, PathBuf};

@@ -20,6 +20,8 @@ use super::{Error, RunReport, Width};
 
 /// Panels for regression, in this order, as far as they were recorded.
 const REGRESSION: [&str; 4] = ["ccc", "rmse", "mae", "r2"];
+/// Those of pairs, in place of the others.
+const PAIRS: [&str; 4] = ["recall@10", "ndcg", "pearson", "mae"];
 const CLASSIFICATION: [&str; 4] = ["uar", "accuracy", "macro-f1", "weighted-f1"];
 /// More rows than this nobody reads.
 const MOST_ROWS: usize = 30;
@@ -225,7 +227,11 @@ fn panels(rows: &[Row]) -> Vec<Panel<'_>> {
         let any = |row: &&Row| row.values.iter().any(|value| axis::drawable(value.0));
         rows.iter().filter(any).filter(|row| row.metric == metric).collect()
     };
-    let regression: Vec<Panel> = REGRESSION
+    let metrics = match rows.iter().any(|row| row.metric == PAIRS[0]) {
+        true => PAIRS,
+        false => REGRESSION,
+    };
+    let regression: Vec<Panel> = metrics
         .iter()
         .map(|name| {
             let direction = match metric::better(name) {

@@ -5,7 +5,7 @@ use super::metric::{self, Better};
 use super::table::{Comparison, OUT_OF_FOLD, Row, shown};
 
 /// What a run is judged by, in order of preference.
-const FIRST: [&str; 7] = ["ccc", "uar", "rmse", "accuracy", "mae", "mse", "r2"];
+const FIRST: [&str; 8] = ["recall@10", "ccc", "uar", "rmse", "accuracy", "mae", "mse", "r2"];
 
 /// "On the test split, CCC (averaged over 2 targets) is 0.583 [0.520, 0.640]: better than ridge (0.447) and mean (0.000).
 /// The interval excludes every baseline." Without results, it says so.

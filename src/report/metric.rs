@@ -20,13 +20,21 @@ pub(super) fn label(name: &str) -> &str {
         "macro-f1" => "macro F1",
         "weighted-f1" => "weighted F1",
         "f1" => "F1",
+        "mean-rank" => "mean rank",
+        "ndcg" => "NDCG",
+        "va-mse" => "VA MSE",
+        "va-rmse" => "VA RMSE",
+        "va-mae" => "VA MAE",
+        "va-r2" => "VA R²",
+        "va-pearson" => "VA Pearson r",
+        "va-ccc" => "VA CCC",
         other => other,
     }
 }
 
 /// The order in which readers meet metrics; unknown names come last.
 pub(super) fn place(name: &str) -> usize {
-    const ORDER: [&str; 14] = [
+    const ORDER: [&str; 25] = [
         "loss",
         "mse",
         "rmse",
@@ -41,13 +49,24 @@ pub(super) fn place(name: &str) -> usize {
         "precision",
         "recall",
         "f1",
+        "recall@1",
+        "recall@5",
+        "recall@10",
+        "mean-rank",
+        "ndcg",
+        "va-mse",
+        "va-rmse",
+        "va-mae",
+        "va-r2",
+        "va-pearson",
+        "va-ccc",
     ];
     ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len())
 }
 
 /// The order of baselines, the simplest first; unknown names come last.
 pub(super) fn place_of_baseline(name: &str) -> usize {
-    const ORDER: [&str; 4] = ["mean", "majority", "ridge", "logistic"];
+    const ORDER: [&str; 6] = ["mean", "majority", "chance", "ridge", "logistic", "va-distance"];
     ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len())
 }
 
@@ -63,7 +82,7 @@ pub(super) fn split_word(split: &str) -> &str {
 
 /// Errors and losses are better low, everything else high.
 pub(super) fn better(name: &str) -> Better {
-    let error = ["mse", "rmse", "mae", "loss", "error"];
+    let error = ["mse", "rmse", "mae", "loss", "error", "rank"];
     if error
         .iter()
         .any(|part| name.split(['/', '-', '_']).any(|word| word == *part))
@@ -116,10 +135,20 @@ mod tests {
 
     #[test]
     fn errors_are_better_low() {
-        for name in ["loss", "mse", "rmse", "mae", "mae/valence"] {
+        for name in ["loss", "mse", "rmse", "mae", "mae/valence", "mean-rank", "va-rmse"] {
             assert_eq!(better(name), Better::Lower, "{name}");
         }
-        for name in ["r2", "ccc", "pearson", "accuracy", "uar", "macro-f1"] {
+        for name in [
+            "r2",
+            "ccc",
+            "pearson",
+            "accuracy",
+            "uar",
+            "macro-f1",
+            "recall@10",
+            "ndcg",
+            "va-ccc",
+        ] {
             assert_eq!(better(name), Better::Higher, "{name}");
         }
     }

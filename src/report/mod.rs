@@ -149,6 +149,8 @@ pub struct Medium {
     pub beginning: Option<f64>,
     /// The file, relative to the folder of the page.
     pub link: Option<String>,
+    /// Of a pair, the other part of it.
+    pub also: Option<Box<Medium>>,
 }
 
 /// A command, and what it does again.

@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::augment::{Augment, pairing};
 use super::loss::{Agreement, ExampleWeights};
+use super::pairs::{self, PairBatch, Pairs};
 use crate::evaluate::{Problem, Truth};
 use crate::features::FeatureSet;
 #[cfg(feature = "cuda")]
@@ -76,12 +77,17 @@ pub struct Data<'a> {
     pub ids: &'a [String],
     /// What the corpus says about the agreement of its annotators, for losses that weigh by it.
     pub agreement: Option<Agreement<'a>>,
+    /// Where the examples are pairs of a picture and a clip.
+    pub pairs: Option<Pairs<'a>>,
 }
 
 impl Data<'_> {
     /// The names of examples.
     pub fn names(&self, examples: &[usize]) -> Vec<String> {
-        let name = |&example: &usize| self.ids.get(example).cloned();
+        let name = |&example: &usize| match &self.pairs {
+            Some(pairs) => pairs.name(example),
+            None => self.ids.get(example).cloned(),
+        };
         examples.iter().filter_map(name).collect()
     }
 }
@@ -100,6 +106,8 @@ pub struct Batch {
     pub labels: Labels,
     /// Indices into the manifest.
     pub examples: Vec<usize>,
+    /// Of pairs, what belongs to the inputs, which are the clips.
+    pub pair: Option<PairBatch>,
 }
 
 /// The other part of a mixture.
@@ -136,7 +144,7 @@ pub fn for_each_batch<E: From<candle_core::Error>>(
     preparation: Preparation,
     mut work: impl FnMut(Batch) -> std::result::Result<bool, E>,
 ) -> std::result::Result<(), E> {
-    let transport = Transport::to(device, batch_size.min(examples.len()) * data.features.array_len())?;
+    let transport = Transport::to(device, data, batch_size.min(examples.len()))?;
     let outcome = std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(AHEAD);
         let transport = &transport;
@@ -162,7 +170,7 @@ pub fn for_each_batch<E: From<candle_core::Error>>(
 }
 
 /// How the inputs of batches get to the device.
-enum Transport {
+pub(super) enum Transport {
     /// They are where they are needed.
     Stay,
     /// Through page-locked memory, while the GPU works on the batch before.
@@ -171,32 +179,36 @@ enum Transport {
 }
 
 /// The inputs of one batch, to be written.
-enum Inputs {
+pub(super) enum Inputs {
     Here(Vec<f32>),
     #[cfg(feature = "cuda")]
     Gpu(cuda::Room),
 }
 
 /// The same when they are written.
-enum Written {
+pub(super) enum Written {
     Here(Vec<f32>),
     #[cfg(feature = "cuda")]
     Gpu(cuda::Loaded),
 }
 
 impl Transport {
-    /// For batches of at most `size` numbers.
+    /// For batches of `data` with at most so many examples.
     #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
-    fn to(device: &Device, size: usize) -> Result<Self> {
+    fn to(device: &Device, data: Data, examples: usize) -> Result<Self> {
         #[cfg(feature = "cuda")]
         if device.is_cuda() {
             // Those that wait, the one that is written, and the one that is taken.
-            return cuda::Feeder::of(device, AHEAD + 2, size).map(Self::Gpu);
+            let (arrays, size) = match data.pairs {
+                None => (1, data.features.array_len()),
+                Some(pairs) => (2, data.features.array_len().max(pairs.images.array_len())),
+            };
+            return cuda::Feeder::of(device, arrays * (AHEAD + 2), examples * size).map(Self::Gpu);
         }
         Ok(Self::Stay)
     }
 
-    fn inputs(&self, length: usize) -> Result<Inputs> {
+    pub fn inputs(&self, length: usize) -> Result<Inputs> {
         match self {
             Self::Stay => Ok(Inputs::Here(vec![0.0; length])),
             #[cfg(feature = "cuda")]
@@ -214,7 +226,7 @@ impl Transport {
 }
 
 impl Inputs {
-    fn numbers(&mut self) -> Result<&mut [f32]> {
+    pub fn numbers(&mut self) -> Result<&mut [f32]> {
         match self {
             Self::Here(numbers) => Ok(numbers),
             #[cfg(feature = "cuda")]
@@ -222,7 +234,7 @@ impl Inputs {
         }
     }
 
-    fn send(self) -> Result<Written> {
+    pub fn send(self) -> Result<Written> {
         match self {
             Self::Here(numbers) => Ok(Written::Here(numbers)),
             #[cfg(feature = "cuda")]
@@ -232,23 +244,33 @@ impl Inputs {
 }
 
 /// A batch whose inputs are on their way.
-struct Prepared {
-    inputs: Written,
-    shape: [usize; 4],
-    /// All but the inputs.
-    batch: Batch,
+pub(super) struct Prepared {
+    pub inputs: Written,
+    pub shape: [usize; 4],
+    /// Of pairs: the pictures, in the shape that is said.
+    pub images: Option<(Written, [usize; 4])>,
+    /// All but these.
+    pub batch: Batch,
 }
 
 impl Prepared {
     fn arrived(self) -> Result<Batch> {
-        Ok(Batch {
-            inputs: match self.inputs {
-                Written::Here(numbers) => Tensor::from_vec(numbers, self.shape.to_vec(), &Device::Cpu)?,
-                #[cfg(feature = "cuda")]
-                Written::Gpu(loaded) => loaded.tensor(self.shape.to_vec())?,
-            },
-            ..self.batch
-        })
+        let mut batch = self.batch;
+        batch.inputs = self.inputs.arrived(self.shape)?;
+        if let (Some((images, shape)), Some(pair)) = (self.images, &mut batch.pair) {
+            pair.images = images.arrived(shape)?;
+        }
+        Ok(batch)
+    }
+}
+
+impl Written {
+    fn arrived(self, shape: [usize; 4]) -> Result<Tensor> {
+        match self {
+            Self::Here(numbers) => Tensor::from_vec(numbers, shape.to_vec(), &Device::Cpu),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(loaded) => loaded.tensor(shape.to_vec()),
+        }
     }
 }
 
@@ -260,6 +282,9 @@ fn prepared(
     preparation: Preparation,
     number: usize,
 ) -> Result<Prepared> {
+    if let Some(pairs) = data.pairs {
+        return pairs::prepared(data, pairs, examples, transport, preparation);
+    }
     let shape = data.features.shape();
     let [channels, rows, frames] = shape;
     let device = &Device::Cpu;
@@ -313,10 +338,12 @@ fn prepared(
         mixed,
         labels,
         examples: examples.to_vec(),
+        pair: None,
     };
     Ok(Prepared {
         inputs: written.send()?,
         shape: [examples.len(), channels, rows, frames],
+        images: None,
         batch,
     })
 }

@@ -69,6 +69,7 @@ impl Monitor {
             Self::Mse => "val/mse",
             Self::Mae => "val/mae",
             Self::Ccc => "val/ccc",
+            Self::Pearson => "val/pearson",
             Self::Accuracy => "val/accuracy",
             Self::Uar => "val/uar",
             Self::MacroF1 => "val/macro-f1",
@@ -84,7 +85,7 @@ impl Monitor {
     pub fn task(self) -> Option<TaskKind> {
         match self {
             Self::Loss => None,
-            Self::Mse | Self::Mae | Self::Ccc => Some(TaskKind::Regression),
+            Self::Mse | Self::Mae | Self::Ccc | Self::Pearson => Some(TaskKind::Regression),
             Self::Accuracy | Self::Uar | Self::MacroF1 => Some(TaskKind::Classification),
         }
     }
@@ -95,11 +96,12 @@ impl Monitor {
         Self::ALL.into_iter().filter(fits).map(Self::name).collect()
     }
 
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Loss,
         Self::Mse,
         Self::Mae,
         Self::Ccc,
+        Self::Pearson,
         Self::Accuracy,
         Self::Uar,
         Self::MacroF1,

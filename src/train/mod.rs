@@ -16,6 +16,7 @@ mod fit;
 pub mod gradients;
 pub mod loss;
 pub mod optimizer;
+pub mod pairs;
 mod predict;
 pub mod profile;
 mod running;
@@ -29,6 +30,7 @@ pub use batches::{Data, Labels};
 pub use divergence::Divergence;
 pub use fit::{BatchSummary, Begin, Fitted, Observer, Settings, Stop, Tensors, ValidationSummary, fit};
 pub use loss::Agreement;
+pub use pairs::{Emotions, PairOf, Pairs};
 pub use predict::predict;
 pub use profile::{Phase, Profile};
 pub use spec::{AugmentSpec, LossSpec, OptimizerSpec, ScheduleSpec, TrainSpec};
@@ -43,6 +45,8 @@ pub enum Error {
     Diverged(Box<Divergence>),
     #[error("the network predicts {value} for `{id}`")]
     Prediction { id: String, value: f64 },
+    #[error("the network makes {value} of a picture or clip, which is no number")]
+    Embedding { value: f64 },
     #[error("the loss \"{loss}\" does not fit {task}")]
     LossDoesNotFit { loss: &'static str, task: TaskKind },
     #[error("`loss.target_weights` needs a weight for each target ({targets}), not all of them 0; it has {found}")]

@@ -9,6 +9,7 @@ use super::fit::{Settings, Tensors};
 use super::gradients::{Gradients, values};
 use super::loss::{ExampleWeights, Loss, Total, predictions};
 use super::optimizer::Optimizer;
+use super::pairs::Outputs;
 use super::profile::{Phase, Stopwatch};
 use super::schedule::Schedule;
 use crate::nn::{Mode, Network};
@@ -129,7 +130,7 @@ impl Trainer<'_> {
             seed: self.settings.seed,
             step: self.batches,
         };
-        let outputs = self.network.forward(&batch.inputs, mode)?;
+        let outputs = Outputs::of(self.network, batch, mode)?;
         let total = self.total(&outputs, batch)?;
         let mean = total.mean()?;
         // A GPU goes on with the gradients meanwhile, and its updates leave out what is no number.
@@ -157,7 +158,7 @@ impl Trainer<'_> {
         self.unread.push(Unread {
             mean: mean.detach(),
             weight: total.weight,
-            outputs: outputs.detach(),
+            outputs: outputs.predicted.detach(),
             epoch,
             examples: batch.examples.clone(),
             update,
@@ -229,11 +230,13 @@ impl Trainer<'_> {
         norm.is_finite() && clipped * clipped <= f64::from(f32::MAX)
     }
 
-    fn total(&self, outputs: &Tensor, batch: &Batch) -> candle_core::Result<Total> {
-        let total = self.loss.total(outputs, &batch.targets, batch.weights.as_ref())?;
+    fn total(&self, outputs: &Outputs, batch: &Batch) -> candle_core::Result<Total> {
+        let total = outputs.total(&self.loss, batch, self.data)?;
         match &batch.mixed {
             Some(mixed) => {
-                let other = self.loss.total(outputs, &mixed.targets, mixed.weights.as_ref())?;
+                let other = self
+                    .loss
+                    .total(&outputs.predicted, &mixed.targets, mixed.weights.as_ref())?;
                 total.mixed(mixed.share, &other)
             }
             None => Ok(total),

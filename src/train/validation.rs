@@ -6,6 +6,7 @@ use super::Error;
 use super::batches::{Batch, Data, Labels, Preparation, for_each_batch};
 use super::divergence::{Divergence, Symptom};
 use super::loss::{ExampleWeights, Loss, predictions};
+use super::pairs::Outputs;
 use crate::evaluate::{Score, score};
 use crate::nn::{Mode, Network};
 
@@ -50,8 +51,9 @@ impl Validation<'_> {
                 if stopped {
                     return Ok(false);
                 }
-                let outputs = self.network.forward(&batch.inputs, Mode::Evaluate)?.detach();
-                let total = loss.total(&outputs, &batch.targets, batch.weights.as_ref())?;
+                let outputs = Outputs::of(self.network, &batch, Mode::Evaluate)?.detach();
+                let total = outputs.total(loss, &batch, data)?;
+                let outputs = outputs.predicted;
                 let batch_sum = f64::from(total.sum.to_dtype(DType::F32)?.to_scalar::<f32>()?);
                 let batch_predicted = predictions(data.problem, &outputs)?;
                 if !batch_sum.is_finite() {

@@ -22,6 +22,7 @@ use self::processes::Words;
 use self::telling::Telling;
 use super::failure::Failure;
 use super::output;
+use super::pairs;
 use super::pipeline::{self, Sides};
 use super::recording;
 use super::report;
@@ -121,12 +122,27 @@ fn carry_out(
     run::announce(experiment);
     // A folder that cannot be written is found before any work.
     Database::open(place.runs)?;
-    let prepared = pipeline::prepare_and_decode(resolved, place.cache)?;
-    let features = pipeline::extract_features(resolved, &prepared.manifest, &prepared.splits, place.cache)?;
-    let folds = split::folds(&prepared.manifest, experiment.dataset.split());
-    let parent = parent(folds)?;
-    check_every_fold(resolved, &parent.plan, &prepared, &features)?;
-    let header = run::header(experiment, &prepared, &features, None)?;
+    let (header, parent) = match experiment.dataset.is_pairs() {
+        false => {
+            let prepared = pipeline::prepare_and_decode(resolved, place.cache)?;
+            let features = pipeline::extract_features(resolved, &prepared.manifest, &prepared.splits, place.cache)?;
+            let parent = parent(split::folds(&prepared.manifest, experiment.dataset.split()))?;
+            check_every_fold(resolved, &parent.plan, &prepared, &features)?;
+            let fingerprint = run::data_fingerprint(&prepared, &features);
+            (
+                run::header(experiment, fingerprint, features.key().into(), None)?,
+                parent,
+            )
+        }
+        true => {
+            let (prepared, features, fingerprint, folds) = pairs::prepare_repeats(resolved, place.cache)?;
+            let parent = parent(folds)?;
+            for fold in parent.plan.runs.iter().filter_map(|run| run.fold) {
+                pairs::check_fold(resolved, &prepared, &features, fold)?;
+            }
+            (run::header(experiment, fingerprint, features.key(), None)?, parent)
+        }
+    };
     if parent
         .before
         .as_ref()

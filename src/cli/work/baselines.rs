@@ -17,7 +17,7 @@ impl Work<'_> {
     /// On every split, with figures of the validation and test splits.
     pub(super) fn baselines(&self) -> Result<(Vec<BaselineRow>, Vec<String>), Failure> {
         let problem = &self.prepared.problem;
-        let wanted = match &self.experiment.evaluate.baselines {
+        let wanted = match &self.frame.experiment.evaluate.baselines {
             Some(baselines) => baselines.clone(),
             None => {
                 let human = self.prepared.deviations.as_ref().map(|_| Baseline::Human);
@@ -56,7 +56,7 @@ impl Work<'_> {
                 examples(train_x, train_labels.truth()),
                 examples(val_x, val_labels.truth()),
                 test_x,
-                self.experiment.experiment.seed,
+                self.frame.experiment.experiment.seed,
             )?;
             let name = baseline.name();
             for (split, labels, predicted) in [
@@ -87,7 +87,7 @@ impl Work<'_> {
             let (Labels::Values(truth), Some(deviations)) = (self.labels(split), self.deviations(split)) else {
                 continue;
             };
-            let seed = self.experiment.experiment.seed;
+            let seed = self.frame.experiment.experiment.seed;
             let rated = one_annotator(&truth, &deviations, problem.width(), seed, number)?;
             let scores = score(problem, Truth::Values(&truth), &rated)?;
             rows.extend(recording::baseline_rows(split.name(), Baseline::Human.name(), &scores));
@@ -109,6 +109,7 @@ impl Work<'_> {
             })
             .collect();
         let path = self
+            .frame
             .dir
             .file(&baseline_predictions(baseline.name()).display().to_string());
         if let Some(folder) = path.parent() {

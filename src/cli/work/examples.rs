@@ -46,13 +46,13 @@ impl Work<'_> {
     /// Records them; evenly chosen from the training split.
     pub(super) fn show_examples(&self) -> Result<(), Failure> {
         let train = &self.sides.train;
-        let wanted = self.experiment.record.examples.min(train.len());
+        let wanted = self.frame.experiment.record.examples.min(train.len());
         let shape = self.features.shape();
-        let look = match (&self.experiment.features, shape[0]) {
+        let look = match (&self.frame.experiment.features, shape[0]) {
             (Recipe::Image(_), 3) => Look::Picture,
             _ => Look::Spectrogram,
         };
-        let spec = &self.experiment.augment;
+        let spec = &self.frame.experiment.augment;
         let changes = spec.time_shift.is_some() || spec.gain.is_some() || spec.spec_augment.is_some();
         let mut values = vec![0.0; self.features.array_len()];
         for number in 0..wanted {
@@ -68,7 +68,7 @@ impl Work<'_> {
             }
             let augment = Augment {
                 spec,
-                seed: self.experiment.experiment.seed,
+                seed: self.frame.experiment.experiment.seed,
                 epoch: 1,
             };
             let mut augmented = values.clone();
@@ -83,7 +83,7 @@ impl Work<'_> {
 
     fn show(&self, name: &str, values: &[f32], shape: [usize; 3], look: Look, scale: Scale) {
         if let Some((size, rgb)) = picture(values, shape, look, scale) {
-            self.recorder.image(name, STEP, size, rgb);
+            self.frame.recorder.image(name, STEP, size, rgb);
         }
     }
 }

@@ -31,11 +31,50 @@ pub struct ImemnetSpec {
     /// EMOTIC's folder with `annots_arrs/`, relative to `root`: tells which picture an array of the cleaned files is.
     #[serde(default)]
     pub emotic: Option<PathBuf>,
-    /// Default: the official split, which is refused because all songs of val are in test. `kind = "random"` (or `"k-fold"`,
-    /// `"leave-one-group-out"`) divides anew, by song.
+    /// Where the pictures lie, relative to `root`, in any folders below: JPEG and PNG files by the name of the id, or `.npy` arrays
+    /// with the names that the cleaned files have. EMOTIC's arrays are also found by `emotic`.
+    #[serde(default)]
+    pub image_folder: PathBuf,
+    /// Where the clips lie, relative to `root`, in any folders below.
+    #[serde(default)]
+    pub audio_folder: PathBuf,
+    /// What must not straddle a split.
+    #[serde(default)]
+    pub group: PairGroup,
+    /// What is done about songs and pictures that the official files share.
+    #[serde(default)]
+    pub official_overlap: OfficialOverlap,
+    /// Default: the official split, which is refused because all songs of val are in test (see `official_overlap`). `kind = "random"`
+    /// (or `"k-fold"`, `"leave-one-group-out"`) divides anew, by `group`.
     #[serde(default = "crate::dataset::spec::official")]
     #[schemars(extend("default" = null))]
     pub split: SplitSpec,
+    /// What happens to pairs whose picture or clip is missing or damaged.
+    #[serde(default)]
+    pub on_error: OnError,
+}
+
+/// What of the pairs must not straddle a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairGroup {
+    /// All clips of a song are on one side; a picture may be on several, beside other music.
+    #[default]
+    Song,
+    /// Songs are dealt to the sides, and so are pictures. Only pairs whose song and picture are on one side stay, so nothing of a
+    /// test pair was seen in training. Of random shares a, b, c about a² + b² + c² of the pairs are left.
+    SongAndImage,
+}
+
+/// What is done about songs and pictures that IMEMNet's official files share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OfficialOverlap {
+    /// Shared songs are an error.
+    #[default]
+    Refuse,
+    /// The split is taken as it was published. What is shared stands among the remarks of the run and its report.
+    Remark,
 }
 
 /// Which matching files are read.

@@ -34,7 +34,7 @@ const ANNOTATIONS: &str = "annotations/annotations averaged per song/song_level"
 const ANNOTATION_FILE: &str = "static_annotations_averaged_songs_1_2000.csv";
 const AUDIO: &str = "MEMD_audio";
 /// Bytes before the samples of a 16-bit PCM file as hound writes it.
-const WAV_HEADER: u64 = 44;
+pub(in crate::dataset) const WAV_HEADER: u64 = 44;
 
 /// Root of the corpus, `<cache>/synthetic/<key>/`, where the key stands for every setting that changes the files (not
 /// `split`, `targets` and `scale`) and for the renderer's version. What is missing is rendered, in parallel on the current
@@ -152,12 +152,12 @@ impl Corpus<'_> {
 }
 
 /// Whether the file at `path` is `text`.
-fn holds(path: &Path, text: &str) -> bool {
+pub(in crate::dataset) fn holds(path: &Path, text: &str) -> bool {
     std::fs::read(path).is_ok_and(|content| content == text.as_bytes())
 }
 
 /// A 16-bit PCM file with one channel; `path` is for messages.
-fn wav(sound: &[f32], sample_rate: u32, path: &Path) -> Result<Vec<u8>, Error> {
+pub(in crate::dataset) fn wav(sound: &[f32], sample_rate: u32, path: &Path) -> Result<Vec<u8>, Error> {
     let format = hound::WavSpec {
         channels: 1,
         sample_rate,

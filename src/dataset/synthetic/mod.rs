@@ -16,15 +16,15 @@
 //! of `annotate`.
 
 mod accompaniment;
-mod annotate;
-mod corpus;
+pub(super) mod annotate;
+pub(super) mod corpus;
 pub mod emotion;
 mod harmony;
 mod melody;
 mod perform;
 mod recording;
 mod score;
-mod song;
+pub(super) mod song;
 mod style;
 mod texts;
 mod timbre;

@@ -62,7 +62,17 @@ impl Baseline {
             Self::Logistic => "logistic",
             Self::Knn => "knn",
             Self::Human => "human",
+            Self::Chance => "chance",
+            Self::VaDistance => "va-distance",
         }
+    }
+
+    /// Those of pairs, the simplest first.
+    pub const OF_PAIRS: [Self; 3] = [Self::Mean, Self::Chance, Self::VaDistance];
+
+    /// Whether it is one of pairs only.
+    pub fn is_of_pairs(self) -> bool {
+        matches!(self, Self::Chance | Self::VaDistance)
     }
 
     /// Those that are computed unless others are asked for, the simplest first.
@@ -84,7 +94,9 @@ impl Baseline {
     /// What it is for; `None`: numbers and classes.
     pub fn task(self) -> Option<TaskKind> {
         match self {
-            Self::Mean | Self::Median | Self::Ridge | Self::Human => Some(TaskKind::Regression),
+            Self::Mean | Self::Median | Self::Ridge | Self::Human | Self::Chance | Self::VaDistance => {
+                Some(TaskKind::Regression)
+            }
             Self::Majority | Self::Stratified | Self::Logistic => Some(TaskKind::Classification),
             Self::Knn => None,
         }

@@ -11,6 +11,11 @@ use super::{Layer, Pass};
 
 /// The output of all layers, one after the other.
 pub fn forward(layers: &[Layer], input: &Tensor, mode: Mode) -> Result<Tensor> {
+    forward_from(layers, input, mode, 0)
+}
+
+/// As [`forward`]; the layers are counted from `first` on, by which they draw what is random.
+pub fn forward_from(layers: &[Layer], input: &Tensor, mode: Mode, first: u64) -> Result<Tensor> {
     let mut value = input.clone();
     let mut index = 0;
     while let Some(rest) = layers.get(index..).filter(|rest| !rest.is_empty()) {
@@ -20,7 +25,7 @@ pub fn forward(layers: &[Layer], input: &Tensor, mode: Mode) -> Result<Tensor> {
                 index += fused.layers;
             }
             None => {
-                let layer = index as u64;
+                let layer = first + index as u64;
                 value = rest[0].forward(&value, Pass { mode, layer })?;
                 index += 1;
             }

@@ -15,7 +15,7 @@ pub(super) mod residual;
 
 use candle_core::{Result, Tensor};
 
-pub(super) use fused::forward;
+pub(super) use fused::{forward, forward_from};
 
 use super::builder::Builder;
 use super::kernels::Function;

@@ -2,6 +2,7 @@
 
 mod conv2d;
 mod dense;
+mod pair;
 mod pool;
 mod recurrent;
 mod values;
@@ -16,21 +17,41 @@ pub use dense::{
     BatchNormSpec, EluSpec, GeluForm, GeluSpec, LayerNormSpec, LeakyReluSpec, LinearSpec, LinearTable, NamedUnits,
     NormOver, Units,
 };
+pub use pair::{BranchSpec, EmotionSpec, HeadSpec, Join};
 pub use pool::{GlobalPoolSpec, PoolOver, PoolSpec, PoolTable, Statistic};
 pub use recurrent::{AttentionPoolSpec, GruOutput, GruSpec};
 pub use values::{Activation, Empty, Initialization, Pair, Probability};
 
 /// A feed-forward network: layers in order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSpec {
     /// The network to begin with: a preset's layers, unless `layers` gives others. Single settings of its layers can be changed
     /// with `--set model.layers[0].conv2d.channels=32`.
     #[serde(default)]
     pub preset: Option<NetworkPreset>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1))]
     pub layers: Vec<LayerSpec>,
+    /// For pairs: from the picture to its embedding.
+    #[serde(default)]
+    pub image: Option<BranchSpec>,
+    /// For pairs: from the clip to its embedding.
+    #[serde(default)]
+    pub audio: Option<BranchSpec>,
+    /// For pairs: from the two embeddings to the score.
+    #[serde(default)]
+    pub head: Option<HeadSpec>,
+    /// For pairs: valence and arousal of both sides are learned too. Write `[model.emotion]`.
+    #[serde(default)]
+    pub emotion: Option<EmotionSpec>,
+}
+
+impl NetworkSpec {
+    /// Whether it is for pairs of a picture and a clip.
+    pub fn is_pair(&self) -> bool {
+        self.image.is_some() || self.audio.is_some() || self.head.is_some() || self.emotion.is_some()
+    }
 }
 
 /// One layer: its name, with its settings.

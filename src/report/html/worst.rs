@@ -72,4 +72,8 @@ fn draw(page: &mut String, medium: &Medium, id: &str) {
     if let Some(link) = &medium.link {
         push(page, format_args!(" <a href=\"{}\">file</a>", Escaped(link)));
     }
+    if let Some(also) = &medium.also {
+        page.push_str("<br>");
+        draw(page, also, id);
+    }
 }

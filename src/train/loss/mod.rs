@@ -1,12 +1,14 @@
 //! What is minimised.
 //!
 //! A loss over a batch is a weighted sum and the weight that it is divided by, so that batches combine exactly: over an epoch, over
-//! the batches of one update, and in the mixtures of mixup. The concordance loss alone belongs to a batch as a whole.
+//! the batches of one update, and in the mixtures of mixup. The concordance loss belongs to a batch as a whole, and
+//! so does the contrastive one, which is nevertheless averaged over batches: over thousands of pairs at once it would be another loss.
 //!
 //! Candle's elementwise operations, `log_softmax` and `gather` are used as they are, but for `abs`, whose gradient at 0 is 1 in
 //! Candle and 0 in PyTorch.
 
 mod ccc;
+mod contrastive;
 mod cross_entropy;
 mod regression;
 mod weights;
@@ -17,8 +19,11 @@ pub use weights::{Agreement, ExampleWeights};
 
 use super::Error;
 use super::batches::Labels;
+use super::pairs::PairBatch;
 use super::spec::LossSpec;
+use super::spec::loss::ContrastiveSpec;
 use crate::evaluate::{Problem, TaskKind};
+use crate::nn::PairOutputs;
 
 /// A loss, fitted to the task.
 pub struct Loss {
@@ -33,6 +38,7 @@ enum Kind {
     SmoothL1 { beta: f64 },
     Huber { delta: f64 },
     Ccc,
+    Contrastive(ContrastiveSpec),
     CrossEntropy { class_weights: Vec<f32>, smoothing: f64 },
 }
 
@@ -83,6 +89,7 @@ impl Loss {
             LossSpec::SmoothL1(spec) => Kind::SmoothL1 { beta: spec.beta },
             LossSpec::Huber(spec) => Kind::Huber { delta: spec.delta },
             LossSpec::Ccc(_) => Kind::Ccc,
+            LossSpec::Contrastive(spec) => Kind::Contrastive(spec.clone()),
             LossSpec::CrossEntropy(spec) => {
                 let classes = match problem {
                     Problem::Classification { classes } => classes.as_slice(),
@@ -106,6 +113,14 @@ impl Loss {
         matches!(self.kind, Kind::Ccc)
     }
 
+    /// Of pairs: the loss of their scores, or that of their embeddings. `target`: the true scores, `[batch, 1]`.
+    pub(super) fn of_pairs(&self, outputs: &PairOutputs, batch: &PairBatch, target: &Tensor) -> Result<Total> {
+        match &self.kind {
+            Kind::Contrastive(spec) => contrastive::total(outputs, batch, target, spec),
+            _ => self.total(&outputs.score, target, None),
+        }
+    }
+
     /// `predicted` `[batch, outputs]` on any device, `target` and `weights` on the CPU; `target` `[batch, targets]` floats, or `[batch]` class indices (u32); `weights` of the
     /// examples, `[batch, targets]` or `[batch]`.
     pub fn total(&self, predicted: &Tensor, target: &Tensor, weights: Option<&Tensor>) -> Result<Total> {
@@ -120,6 +135,7 @@ impl Loss {
             Kind::Huber { delta } => {
                 regression(regression::smooth_l1(&(predicted - truth)?, *delta)?.affine(*delta, 0.0)?)
             }
+            Kind::Contrastive(_) => candle_core::bail!("the loss \"contrastive\" is one of pairs"),
             Kind::Ccc => ccc::total(predicted, truth, &self.targets, weights),
             Kind::CrossEntropy {
                 class_weights,

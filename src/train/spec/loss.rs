@@ -24,6 +24,8 @@ pub enum LossSpec {
     Ccc(PlainLossSpec),
     /// Softmax cross-entropy over the classes.
     CrossEntropy(CrossEntropySpec),
+    /// Pairs: symmetric cross-entropy over the pairs of a batch, with a temperature (CLIP's, Radford et al. 2021).
+    Contrastive(ContrastiveSpec),
 }
 
 /// The settings of a loss that has none of its own.
@@ -94,6 +96,46 @@ pub struct CrossEntropySpec {
     pub weighting: Weighting,
 }
 
+/// The settings of the contrastive loss. What is compared is the cosine of the branches' embeddings, whatever joins them in `model.head`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContrastiveSpec {
+    /// By which cosines are divided: the smaller, the more the hardest mistakes count.
+    #[schemars(range(min = 1e-3, max = 100.0))]
+    pub temperature: f64,
+    /// Pairs with a lower score are no match: their picture and clip are only told apart from those of others.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_score: f64,
+    /// How much each matching pair counts.
+    pub weighting: PairWeighting,
+    /// By which the squared error of the predicted score is multiplied before it is added: so that the head learns the scores' scale. 0
+    /// leaves the head as it began.
+    #[schemars(range(min = 0.0))]
+    pub score_weight: f64,
+}
+
+impl Default for ContrastiveSpec {
+    fn default() -> Self {
+        Self {
+            temperature: 0.07,
+            min_score: 0.5,
+            weighting: PairWeighting::None,
+            score_weight: 1.0,
+        }
+    }
+}
+
+/// How much each matching pair counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairWeighting {
+    /// All alike.
+    #[default]
+    None,
+    /// As much as its score says.
+    Score,
+}
+
 /// How much each class counts in the loss: `"none"`, `"balanced"`, or a table of weights by class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -142,13 +184,21 @@ impl LossSpec {
             Self::Huber(_) => "huber",
             Self::Ccc(_) => "ccc",
             Self::CrossEntropy(_) => "cross-entropy",
+            Self::Contrastive(_) => "contrastive",
         }
+    }
+
+    /// Whether it is one of pairs only.
+    pub fn is_of_pairs(&self) -> bool {
+        matches!(self, Self::Contrastive(_))
     }
 
     /// What it is for.
     pub fn task(&self) -> TaskKind {
         match self {
-            Self::Mse(_) | Self::Mae(_) | Self::SmoothL1(_) | Self::Huber(_) | Self::Ccc(_) => TaskKind::Regression,
+            Self::Mse(_) | Self::Mae(_) | Self::SmoothL1(_) | Self::Huber(_) | Self::Ccc(_) | Self::Contrastive(_) => {
+                TaskKind::Regression
+            }
             Self::CrossEntropy(_) => TaskKind::Classification,
         }
     }
@@ -168,6 +218,7 @@ impl LossSpec {
             Self::SmoothL1(spec) => spec.weighting,
             Self::Huber(spec) => spec.weighting,
             Self::CrossEntropy(spec) => spec.weighting,
+            Self::Contrastive(_) => Weighting::None,
         }
     }
 
@@ -177,7 +228,7 @@ impl LossSpec {
             Self::Mse(spec) | Self::Mae(spec) | Self::Ccc(spec) => spec.target_weights.as_deref(),
             Self::SmoothL1(spec) => spec.target_weights.as_deref(),
             Self::Huber(spec) => spec.target_weights.as_deref(),
-            Self::CrossEntropy(_) => None,
+            Self::CrossEntropy(_) | Self::Contrastive(_) => None,
         }
     }
 }

@@ -8,7 +8,7 @@ pub mod schedule;
 
 pub use augment::AugmentSpec;
 pub use device::{DeviceSpec, PrecisionSpec};
-pub use loss::{ClassWeights, LossSpec, Weighting};
+pub use loss::{ClassWeights, ContrastiveSpec, LossSpec, PairWeighting, Weighting};
 pub use optimizer::{AdamSpec, DecayOn, OptimizerSpec, RmspropSpec, SgdSpec};
 pub use schedule::{Pace, ScheduleSpec, Warmup};
 
@@ -128,6 +128,8 @@ pub enum Monitor {
     Mae,
     #[serde(rename = "val/ccc")]
     Ccc,
+    #[serde(rename = "val/pearson")]
+    Pearson,
     #[serde(rename = "val/accuracy")]
     Accuracy,
     #[serde(rename = "val/uar")]

@@ -308,9 +308,11 @@ impl CustomOp3 for Operator {
         let Some(state) = self.state.lock().map_err(|_| poisoned())?.take() else {
             candle_core::bail!("conv2d: the backward pass ran before, and what it needs is gone")
         };
+        #[cfg(not(feature = "cuda"))]
+        let State::Host(state) = state;
+        #[cfg(feature = "cuda")]
         let state = match state {
             State::Host(state) => state,
-            #[cfg(feature = "cuda")]
             State::Gpu(saved) => {
                 let wants_images = wanted == Wanted::All;
                 let operands = (input, kernel, shifts);
