@@ -2,6 +2,7 @@
 //!
 //! Runs on any GPU, and on the emulator of `scripts/cuda-emulator.sh`; skips where there is neither.
 #![cfg(feature = "cuda")]
+#![allow(clippy::disallowed_methods, reason = "tests read the environment")]
 
 use affect::nn::kernels::{self, Block, Cells, Direction, Function, Geometry, Norm, Order, Rectifier, Windows};
 use affect::nn::{Mode, Network, NetworkPreset, NetworkSpec, Plan};
