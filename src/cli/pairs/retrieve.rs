@@ -34,8 +34,7 @@ impl<'a> Search<'a> {
             let image = images.binary_search(&(pair.image as usize));
             let clip = clips.binary_search(&(pair.clip as usize));
             if let (Ok(image), Ok(clip)) = (image, clip) {
-                let (of_image, of_clip) =
-                    (&mut of_images[image], &mut of_clips[clip]);
+                let (of_image, of_clip) = (&mut of_images[image], &mut of_clips[clip]);
                 // Two of the official files may name one pair; the first counts.
                 if !of_image.iter().any(|(known, _)| *known == clip) {
                     of_image.push((clip, pair.score));
