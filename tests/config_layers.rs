@@ -134,6 +134,19 @@ fn another_kind_replaces_the_table_whole() {
     assert_eq!(adam.beta2, 0.7, "what stands beside the kind stays, whatever the order");
 }
 
+/// Of a table whose own kind is not the default one.
+#[test]
+fn a_kind_inside_another_kind_may_be_left_out_too() {
+    let text = sound().replace(
+        "[loss]",
+        "[features]\nkind = \"pair\"\n[features.audio]\nduration = 5\nscale = { top_db = 60 }\n[loss]",
+    );
+    let mistakes = Case::new("inner-kind").file("cnn.toml", &text).rendered();
+    // What is left to complain about is that the dataset has no pairs.
+    assert!(mistakes.contains("for pairs of music and pictures"), "{mistakes}");
+    assert!(!mistakes.contains("missing field"), "{mistakes}");
+}
+
 #[test]
 fn a_kind_may_be_left_out_where_it_has_a_default() {
     let text = sound().replace(

@@ -15,11 +15,11 @@ seed = 3
 
 [dataset]
 kind = "synthetic-pairs"
-songs = 60
+songs = 100
 clips_per_song = 2
 seconds = 1.5
 sample_rate = 8000
-images = 120
+images = 200
 image_size = 16
 
 [features]
@@ -43,13 +43,21 @@ global_pool = {}
 [[model.image.layers]]
 dropout = 0.1
 [[model.image.layers]]
+batch_norm = {}
+[[model.image.layers]]
 linear = 8
+[[model.image.layers]]
+batch_norm = {}
 [[model.audio.layers]]
 conv2d = { channels = 12, kernel = 3, batch_norm = true, activation = "relu", max_pool = 2 }
 [[model.audio.layers]]
 global_pool = {}
 [[model.audio.layers]]
+batch_norm = {}
+[[model.audio.layers]]
 linear = 8
+[[model.audio.layers]]
+batch_norm = {}
 [model.head]
 join = "cosine"
 
@@ -63,7 +71,7 @@ kind = "adam"
 learning_rate = 5e-3
 
 [train]
-epochs = 6
+epochs = 10
 batch_size = 16
 early_stopping = { monitor = "val/pearson", patience = 6 }
 
@@ -125,11 +133,11 @@ fn a_contrastive_network_finds_more_than_chance_and_the_report_says_so() {
     let model = |name: &str| figure(&summary, "results", "", name, "").unwrap();
     let baseline = |baseline: &str, name: &str| figure(&summary, "baselines", baseline, name, "");
     assert!(
-        model("recall@10") > baseline("chance", "recall@10").unwrap() + 0.05,
+        model("recall@10") > baseline("chance", "recall@10").unwrap() + 0.08,
         "{}",
         outcome.stdout
     );
-    assert!(model("ndcg") > baseline("chance", "ndcg").unwrap() + 0.03);
+    assert!(model("ndcg") > baseline("chance", "ndcg").unwrap() + 0.01);
     assert!(model("mean-rank") < baseline("chance", "mean-rank").unwrap());
     assert!(model("pearson") > 0.2 && model("mse") < baseline("mean", "mse").unwrap());
     // Chance has no scores, and a mean finds nothing.
@@ -212,12 +220,12 @@ fn ranking(lab: &Lab) {
         "--csv",
     ]);
     let lines: Vec<&str> = ranked.stdout.lines().collect();
-    assert_eq!((lines[0], lines.len()), ("rank,score,file", 121));
+    assert_eq!((lines[0], lines.len()), ("rank,score,file", 201));
     let scores: Vec<f64> = lines[1..]
         .iter()
         .map(|line| line.split(',').nth(1).unwrap().parse().unwrap())
         .collect();
-    assert!(scores.is_sorted_by(|a, b| a >= b) && scores[0] > scores[119]);
+    assert!(scores.is_sorted_by(|a, b| a >= b) && scores[0] > scores[199]);
     // A pair of the test split has the score that it was tested with.
     let run = std::fs::read_to_string(lab.only_run("runs").join("predictions.csv"));
     let predictions = run.unwrap_or_else(|_| panic!("no predictions"));
@@ -277,9 +285,9 @@ fn regression() -> String {
     EXPERIMENT
         .replace("join = \"cosine\"", "join = \"bilinear\"\nunits = 4\nlayers = [{ relu = {} }, { linear = \"targets\" }]\n[model.emotion]\nweight = 0.5")
         .replace("kind = \"contrastive\"\ntemperature = 0.3\nscore_weight = 5.0", "kind = \"smooth-l1\"")
-        .replace("epochs = 6\n", "epochs = 4\ncheckpoint_minutes = 0.0\n")
-        .replace("songs = 60", "songs = 30")
-        .replace("images = 120", "images = 60")
+        .replace("epochs = 10\n", "epochs = 4\ncheckpoint_minutes = 0.0\n")
+        .replace("songs = 100", "songs = 30")
+        .replace("images = 200", "images = 60")
         .replace(
             "n_fft = 512\nhop_length = 512\nn_mels = 24\nscale = { kind = \"log\" }\n",
             "",
@@ -349,9 +357,9 @@ fn regression_is_the_same_on_any_number_of_threads_and_resumed() {
 #[test]
 fn repeats_make_a_parent_with_the_mean() {
     let text = EXPERIMENT
-        .replace("epochs = 6", "epochs = 1")
-        .replace("songs = 60", "songs = 30")
-        .replace("images = 120", "images = 60");
+        .replace("epochs = 10", "epochs = 1")
+        .replace("songs = 100", "songs = 30")
+        .replace("images = 200", "images = 60");
     let lab = Lab::new(&text);
     let outcome = lab.succeed(&["run", "pairs.toml", "--seeds", "2"]);
     assert!(outcome.stdout.contains("recall@10"), "{}", outcome.stdout);
@@ -392,10 +400,22 @@ fn mistakes_are_told_before_any_work() {
         &["missing key `head` in `model`"],
     );
     says(
-        &EXPERIMENT.replace("linear = 8\n[model.head]", "linear = 6\n[model.head]"),
+        &EXPERIMENT.replace(
+            "linear = 8\n[[model.audio.layers]]\nbatch_norm = {}\n[model.head]",
+            "linear = 6\n[model.head]",
+        ),
         &["the embeddings have 8 and 6 numbers"],
     );
-    says(&EXPERIMENT.replace("[[model.audio.layers]]\nlinear = 8\n", ""), &[]);
+    says(
+        &EXPERIMENT.replace("[[model.audio.layers]]\nlinear = 8\n", ""),
+        &["the embeddings have 8 and 24 numbers"],
+    );
+    says(
+        &EXPERIMENT
+            .replace("[[model.image.layers]]\nglobal_pool = {}\n", "")
+            .replacen("[[model.image.layers]]\nlinear = 8\n", "", 1),
+        &["the branch ends with shape 12 × 8 × 8"],
+    );
     says(
         &EXPERIMENT.replace("bootstrap = 200", "bootstrap = 200\nbaselines = [\"ridge\"]"),
         &[
@@ -470,7 +490,7 @@ fn missing_and_damaged_files_are_skipped_with_their_pairs_or_named() {
         );
         let (before, rest) = EXPERIMENT.split_once("[dataset]").unwrap();
         let (_, after) = rest.split_once("[features]").unwrap();
-        format!("{before}{dataset}{after}").replace("epochs = 6", "epochs = 1")
+        format!("{before}{dataset}{after}").replace("epochs = 10", "epochs = 1")
     };
     write(&folder.path().join("pairs.toml"), text("skip"));
     let outcome = affect(folder.path(), &["run", "pairs.toml", "--json"]);
@@ -503,7 +523,7 @@ fn the_real_pairs_are_learned_from_with_generated_media() {
         }
         write(&data.join(&name), text);
     }
-    assert_eq!((clips.len(), arrays.len()), (4994, 3689));
+    assert_eq!((clips.len(), arrays.len()), (5422, 3689));
     for (number, name) in arrays.iter().enumerate() {
         write(&data.join("arrays").join(name), tiny_array(number));
     }
@@ -517,7 +537,7 @@ fn the_real_pairs_are_learned_from_with_generated_media() {
     let dataset = "[dataset]\nkind = \"imemnet\"\nroot = \"data\"\nfiles = \"cleaned\"\ngroup = \"song-and-image\"\n\
                    split = { kind = \"random\", fractions = [0.6, 0.2, 0.2] }\n\n[features]";
     let text = format!("{before}{dataset}{after}")
-        .replace("epochs = 6", "epochs = 1")
+        .replace("epochs = 10", "epochs = 1")
         .replace("duration = 1.5", "duration = 0.1");
     let text = text
         .replace("size = 16", "size = 8")
@@ -530,10 +550,10 @@ fn the_real_pairs_are_learned_from_with_generated_media() {
     let outcome = affect(folder.path(), &["run", "pairs.toml", "--json"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     for part in [
-        "13270 pairs of 4994 clips",
+        "13270 pairs of 5422 clips",
         "3689 pictures",
         "3689 computed",
-        "4994 computed",
+        "5422 computed",
     ] {
         assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
     }

@@ -207,14 +207,15 @@ fn replace_other_kinds(layers: &mut [Layer]) -> Vec<Replaced> {
             weaker.iter().for_each(|layer| kinds_of(layer, &mut current));
             if current.get(path).is_some_and(|current| current != kind) {
                 for layer in &mut *weaker {
-                    if let Some(table) = layer.remove(path)
-                        && layer.rank != Rank::Default
-                    {
-                        replaced.push(Replaced {
+                    let Some(table) = layer.remove(path) else { continue };
+                    match layer.rank {
+                        // The default kinds of tables inside it hold where those are still spoken of.
+                        Rank::Default => keep_inner_kinds(layer, path, &table, rest),
+                        _ => replaced.push(Replaced {
                             path: path.clone(),
                             layer: layer.name.clone(),
                             table,
-                        });
+                        }),
                     }
                 }
             }
@@ -222,6 +223,28 @@ fn replace_other_kinds(layers: &mut [Layer]) -> Vec<Replaced> {
         start = end;
     }
     replaced
+}
+
+/// Puts back the kinds of tables inside `table`, which stood at `path` of the default layer, as far as `others` mention these tables.
+fn keep_inner_kinds(defaults: &mut Layer, path: &KeyPath, table: &Dict, others: &[Layer]) {
+    let removed = Layer::defaults(nested(path.steps(), Value::from(table.clone())));
+    let mut kinds = BTreeMap::new();
+    kinds_of(&removed, &mut kinds);
+    for (inner, kind) in kinds {
+        if inner == *path || !others.iter().any(|layer| layer.mentions(&inner)) {
+            continue;
+        }
+        if let Content::Tables(tables) = &mut defaults.content {
+            let numbered = |tables| Numbered {
+                index: 0,
+                name: "",
+                tables,
+            };
+            let kept = nested(inner.key("kind").steps(), Value::from(kind));
+            let figment = Figment::from(numbered(tables.clone())).merge(numbered(kept));
+            *tables = untagged(tables_of(&figment));
+        }
+    }
 }
 
 /// The `kind` of every table of a layer.
