@@ -53,7 +53,11 @@ export AFFECT_CACHE=$work/cache AFFECT_NEEDS_GPU=1 AFFECT_STEPS=${AFFECT_STEPS:-
 
 model() { find "$work/$1" -path '*checkpoints/last/model.safetensors' -exec sha256sum {} + | cut -d ' ' -f 1; }
 predictions() { find "$work/$1" -name predictions.csv -exec sha256sum {} + | cut -d ' ' -f 1; }
-quickstart() { "$affect" run quickstart --device "${2:-cuda}" --runs "$work/$1" --set train.checkpoint_minutes=0.0 "${@:3}"; }
+# AFFECT_CHECK_EPOCHS makes it shorter, as on the emulator.
+quickstart() {
+    "$affect" run quickstart --device "${2:-cuda}" --runs "$work/$1" --set train.checkpoint_minutes=0.0 \
+        ${AFFECT_CHECK_EPOCHS:+--set train.epochs="$AFFECT_CHECK_EPOCHS"} "${@:3}"
+}
 same() { [ -n "$(model "$1")" ] && [ "$(model "$1")" = "$(model "$2")" ] && [ "$(predictions "$1")" = "$(predictions "$2")" ]; }
 
 resumed() {
