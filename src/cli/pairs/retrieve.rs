@@ -28,8 +28,8 @@ impl<'a> Search<'a> {
         let of_split = || pairs.iter().filter_map(|&pair| all.get(pair));
         let images = unique(of_split().map(|pair| pair.image));
         let clips = unique(of_split().map(|pair| pair.clip));
-        let mut of_images = vec![Vec::new(); images.len()];
-        let mut of_clips = vec![Vec::new(); clips.len()];
+        let mut of_images: Vec<Vec<(usize, f32)>> = vec![Vec::new(); images.len()];
+        let mut of_clips: Vec<Vec<(usize, f32)>> = vec![Vec::new(); clips.len()];
         for pair in of_split() {
             let image = images.binary_search(&(pair.image as usize));
             let clip = clips.binary_search(&(pair.clip as usize));
