@@ -447,7 +447,8 @@ Error:
    ╰────
 
 Error:
-  × `train.device`: expected "auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6" or "cuda:7", found the integer 2026
+  × `train.device`: expected "auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3",
+  │ "cuda:4", "cuda:5", "cuda:6" or "cuda:7", found the integer 2026
    ╭─[--set:1:14]
  1 │ train.device=2026
    ·              ──┬─
