@@ -53,21 +53,33 @@ export AFFECT_CACHE=$work/cache AFFECT_NEEDS_GPU=1 AFFECT_STEPS=${AFFECT_STEPS:-
 
 model() { find "$work/$1" -path '*checkpoints/last/model.safetensors' -exec sha256sum {} + | cut -d ' ' -f 1; }
 predictions() { find "$work/$1" -name predictions.csv -exec sha256sum {} + | cut -d ' ' -f 1; }
-# AFFECT_CHECK_EPOCHS makes it shorter, as on the emulator.
+# What `affect` is called with: folder of the runs, device, further settings. AFFECT_CHECK_EPOCHS makes it shorter, as on the emulator.
+arguments_of_quickstart() {
+    arguments=(run quickstart --device "${2:-cuda}" --runs "$work/$1" --set train.checkpoint_minutes=0.0)
+    [ -z "${AFFECT_CHECK_EPOCHS:-}" ] || arguments+=(--set "train.epochs=$AFFECT_CHECK_EPOCHS")
+    arguments+=("${@:3}")
+}
 quickstart() {
-    "$affect" run quickstart --device "${2:-cuda}" --runs "$work/$1" --set train.checkpoint_minutes=0.0 \
-        ${AFFECT_CHECK_EPOCHS:+--set train.epochs="$AFFECT_CHECK_EPOCHS"} "${@:3}"
+    arguments_of_quickstart "$@"
+    "$affect" "${arguments[@]}"
 }
 same() { [ -n "$(model "$1")" ] && [ "$(model "$1")" = "$(model "$2")" ] && [ "$(predictions "$1")" = "$(predictions "$2")" ]; }
+
+# A run that is killed as soon as there is a checkpoint.
+cut_off() {
+    local run
+    arguments_of_quickstart "$1"
+    "$affect" "${arguments[@]}" &
+    run=$!
+    while kill -0 $run 2>/dev/null && [ -z "$(find "$work/$1" -path '*last/manifest.json' 2>/dev/null)" ]; do sleep 0.05; done
+    kill -9 $run 2>/dev/null || echo "the run was over before it could be cut off"
+    wait $run 2>/dev/null
+}
 
 resumed() {
     quickstart whole && quickstart again && same whole again || return 1
     echo "two runs gave the same bits"
-    quickstart cut &
-    local run=$!
-    while kill -0 $run 2>/dev/null && [ -z "$(find "$work/cut" -path '*last/manifest.json' 2>/dev/null)" ]; do sleep 0.05; done
-    kill -9 $run 2>/dev/null || echo "the run was over before it could be cut off"
-    wait $run 2>/dev/null
+    cut_off cut
     "$affect" resume latest --runs "$work/cut" || return 1
     same whole cut && echo "the resumed run gave the same bits"
 }
@@ -81,9 +93,9 @@ side_by_side() {
 }
 
 moved() {
-    quickstart short cuda --set train.epochs=2 && "$affect" export latest --runs "$work/short" --onnx "$work/model.onnx" || return 1
-    quickstart cpu cpu --set train.epochs=2 || return 1
-    "$affect" compare --runs "$work/short" latest || true
+    cut_off moved
+    "$affect" resume latest --device cpu --runs "$work/moved" || return 1
+    "$affect" export latest --runs "$work/moved" --onnx "$work/model.onnx" && echo "begun on the GPU, ended on the CPU"
 }
 
 lines=30 check "doctor" "$affect" doctor
