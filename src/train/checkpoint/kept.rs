@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
-use super::{Content, Files, Loaded, State, bad};
+use super::{Content, Files, Loaded, MANIFEST, State, bad};
 use crate::features::feature_set::Statistics;
 use crate::files;
 use crate::nn::Network;
@@ -104,12 +104,14 @@ pub fn load_tested(folder: &Path, network: &Network, restore_best: bool) -> Resu
     })
 }
 
-/// Where training stands by the checkpoint that [`Checkpoints::load_to_go_on`] loads; `None` where there was never one.
+/// Where training stands by the checkpoint that [`Checkpoints::load_to_go_on`] loads; `None` where there was never a whole one.
 ///
 /// # Errors
 /// [`Error::Checkpoint`] where there are checkpoints, but none is sound.
 pub fn state_to_go_on(folder: &Path) -> Result<Option<State>, Error> {
-    if candidates(folder).is_empty() {
+    // Its manifest is written last: without one, and with no other beside it, it is the first, which a killed process began to write.
+    let is_begun = |path: &PathBuf| path.extension().is_some_and(|end| end == "new") && !path.join(MANIFEST).exists();
+    if candidates(folder).iter().all(is_begun) {
         return Ok(None);
     }
     first_sound(
@@ -275,6 +277,26 @@ mod tests {
         assert!(error.to_string().contains("last`"), "{error}");
         assert!(state_to_go_on(folder.path()).is_err());
         assert_eq!(weights(&loaded), weights(&network(9)));
+    }
+
+    #[test]
+    fn a_crash_within_the_first_checkpoint_is_as_if_there_was_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints {
+            folder: folder.path(),
+            keep_last: 1,
+        };
+        checkpoints.save_best(&content(&network(1), 1)).unwrap();
+        let begun = folder.path().join("best.new");
+        std::fs::rename(folder.path().join("best"), &begun).unwrap();
+        std::fs::remove_file(begun.join(MANIFEST)).unwrap();
+        assert_eq!(state_to_go_on(folder.path()).unwrap(), None);
+        checkpoints.save_best(&content(&network(2), 2)).unwrap();
+        assert_eq!(names(folder.path()), ["best"]);
+        assert_eq!(state_to_go_on(folder.path()).unwrap(), Some(state(2)));
+        // In place it was whole once: that its manifest is gone is no reason to begin anew without a word.
+        std::fs::remove_file(folder.path().join("best").join(MANIFEST)).unwrap();
+        assert!(state_to_go_on(folder.path()).is_err());
     }
 
     #[test]
