@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::io::BufRead;
 use std::time::Instant;
 
-use affect::nn::{Mode, Network, NetworkSpec, Plan};
+use affect::nn::{Mode, Network, NetworkSpec, Plan, Step};
 use affect::random::Generator;
 use affect::train::gradients::Gradients;
 use affect::train::optimizer::Optimizer;
@@ -49,7 +49,7 @@ impl How {
         for word in words {
             match word.split_once('=') {
                 Some(("batch", size)) => how.batch = size.parse().expect("a size"),
-                Some((key @ ("device" | "precision" | "deterministic"), value)) => {
+                Some((key @ ("device" | "precision" | "deterministic" | "cuda_graph"), value)) => {
                     let mut table = toml::Table::try_from(&how.train).expect("a table");
                     let value = value.parse().map_or_else(|_| value.into(), toml::Value::Boolean);
                     table.insert(key.into(), value);
@@ -107,6 +107,31 @@ struct Case {
     input: Tensor,
     target: Tensor,
     steps: u64,
+    #[cfg(feature = "cuda")]
+    on_gpu: Option<OnGpu>,
+}
+
+/// What training on a GPU takes besides.
+#[cfg(feature = "cuda")]
+struct OnGpu {
+    steps: affect::train::gpu::Steps,
+    terms: affect::train::loss::Terms,
+}
+
+#[cfg(feature = "cuda")]
+impl OnGpu {
+    fn new(target: &[u32], outputs: usize, device: &Device, how: &How) -> Self {
+        let classes = (0..outputs).map(|class| class.to_string()).collect();
+        let problem = affect::evaluate::Problem::Classification { classes };
+        let spec = toml::from_str("kind = \"cross-entropy\"").expect("a loss");
+        let labels = affect::train::Labels::Classes(target.to_vec());
+        let loss = affect::train::loss::Loss::new(&spec, &problem, &labels, &[]).expect("a loss");
+        let known = Tensor::from_slice(target, target.len(), &Device::Cpu).expect("a tensor");
+        Self {
+            steps: affect::train::gpu::Steps::on(device, how.train.cuda_graph).expect("steps"),
+            terms: loss.terms(&known, None, None).expect("terms"),
+        }
+    }
 }
 
 impl Case {
@@ -124,6 +149,8 @@ impl Case {
         let input = Tensor::from_vec(values.collect(), (batch, shape[0], shape[1], shape[2]), &device);
         let target: Vec<u32> = (0..batch).map(|example| (example % outputs) as u32).collect();
         Self {
+            #[cfg(feature = "cuda")]
+            on_gpu: device.is_cuda().then(|| OnGpu::new(&target, outputs, &device, how)),
             network,
             optimizer,
             input: input.expect("a tensor"),
@@ -161,31 +188,37 @@ impl Case {
     /// The loss, where the device may still be at it.
     fn step(&mut self) -> candle_core::Result<Tensor> {
         self.steps += 1;
+        #[cfg(feature = "cuda")]
+        if let Some(OnGpu { steps, terms }) = &mut self.on_gpu {
+            let (network, input) = (&self.network, &self.input);
+            let mut work = affect::train::gpu::Work {
+                network,
+                optimizer: &mut self.optimizer,
+                clip_norm: None,
+                clip_value: None,
+                seed: 1,
+                step: self.steps,
+                inputs: &[input],
+                terms,
+            };
+            let said = |mode| {
+                Ok(affect::train::gpu::Said {
+                    outputs: network.forward(input, mode)?,
+                    pair: None,
+                })
+            };
+            return Ok(steps.step(&mut work, &said, None)?.mean);
+        }
         let mode = Mode::Train {
             seed: 1,
-            step: self.steps,
+            step: Step::Known(self.steps),
         };
         let output = self.network.forward(&self.input, mode)?;
         let likelihood = candle_nn::ops::log_softmax(&output, D::Minus1)?;
         let loss = candle_nn::loss::nll(&likelihood, &self.target)?;
         let gradients = Gradients::take(&mut loss.backward()?, self.network.parameters());
-        self.update(&gradients)?;
+        self.optimizer.step(&gradients)?;
         Ok(loss.detach())
-    }
-
-    #[cfg(feature = "cuda")]
-    fn update(&mut self, gradients: &Gradients) -> candle_core::Result<()> {
-        let device = self.network.device();
-        if device.is_cpu() {
-            return self.optimizer.step(gradients);
-        }
-        let norm = gradients.norm_on_gpu(self.network.parameters(), device)?;
-        self.optimizer.step_on_gpu(gradients, &norm, None)
-    }
-
-    #[cfg(not(feature = "cuda"))]
-    fn update(&mut self, gradients: &Gradients) -> candle_core::Result<()> {
-        self.optimizer.step(gradients)
     }
 
     fn save(&self, folder: &str) -> candle_core::Result<()> {

@@ -1,75 +1,21 @@
-//! The operators, the optimisers and whole steps on a GPU against those of the CPU, which are tested against PyTorch.
+//! The operators, the losses and the optimisers on a GPU against those of the CPU, which are tested against PyTorch.
 //!
 //! Runs on any GPU, and on the emulator of `scripts/cuda-emulator.sh`; skips where there is neither.
 #![cfg(feature = "cuda")]
-#![allow(clippy::disallowed_methods, reason = "tests read the environment")]
 
-use affect::nn::kernels::{self, Block, Cells, Direction, Function, Geometry, Norm, Order, Rectifier, Windows};
-use affect::nn::{Mode, Network, NetworkPreset, NetworkSpec, Plan};
+mod cuda_support;
+
+use affect::evaluate::Problem;
+use affect::nn::kernels::{self, Block, Cells, Direction, Function, Geometry, Norm, Order, Rectifier, Windows, cuda};
+use affect::nn::{PairOutputs, Step};
 use affect::random::Generator;
 use affect::train::gradients::Gradients;
+use affect::train::loss::{Loss, Terms};
 use affect::train::optimizer::Optimizer;
-use affect::train::spec::{DeviceSpec, PrecisionSpec};
-use affect::train::{OptimizerSpec, TrainSpec, device};
+use affect::train::pairs::{PairBatch, PairOf};
+use affect::train::{Labels, LossSpec, Mixed, OptimizerSpec};
 use candle_core::{DType, Device, Result, Tensor, Var};
-
-/// Largest relative difference, of the largest number.
-const TOLERANCE: f32 = 1e-4;
-
-/// A GPU, or `None` and the reason on standard error.
-fn gpu() -> Option<Device> {
-    gpu_with(PrecisionSpec::Float32, true)
-}
-
-fn gpu_with(precision: PrecisionSpec, deterministic: bool) -> Option<Device> {
-    let spec = TrainSpec {
-        device: DeviceSpec::Cuda(0),
-        precision,
-        deterministic,
-        ..TrainSpec::default()
-    };
-    match device::open(&spec) {
-        Ok(device) => Some(device),
-        Err(error) => {
-            assert!(
-                std::env::var_os("AFFECT_NEEDS_GPU").is_none(),
-                "AFFECT_NEEDS_GPU is set, and there is none: {error}"
-            );
-            eprintln!("skipped: {error}");
-            None
-        }
-    }
-}
-
-fn random(shape: &[usize], seed: u64) -> Tensor {
-    let mut generator = Generator::keyed(seed, "cuda test", &[]);
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| generator.normal() as f32).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
-}
-
-fn numbers(tensor: &Tensor) -> Vec<f32> {
-    tensor
-        .flatten_all()
-        .unwrap()
-        .to_dtype(DType::F32)
-        .unwrap()
-        .to_vec1()
-        .unwrap()
-}
-
-/// Checks two tensors, of which either may be on a GPU.
-fn near(what: &str, gpu: &Tensor, cpu: &Tensor, tolerance: f32) {
-    assert_eq!(gpu.dims(), cpu.dims(), "{what}");
-    let (gpu, cpu) = (numbers(gpu), numbers(cpu));
-    let size = cpu
-        .iter()
-        .filter(|value| value.is_finite())
-        .fold(1e-3f32, |size, value| size.max(value.abs()));
-    for (index, (a, b)) in gpu.iter().zip(&cpu).enumerate() {
-        let same = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * size;
-        assert!(same, "{what}, number {index}: {a} on the GPU, {b} on the CPU");
-    }
-}
+use cuda_support::{TOLERANCE, gpu, near, numbers, random};
 
 /// The output of an operator and the gradients of all its inputs.
 fn with_gradients(inputs: &[Tensor], device: &Device, operator: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Tensor> {
@@ -336,16 +282,23 @@ fn sequences() {
 #[test]
 fn dropout_draws_the_masks_of_the_cpu() {
     let Some(gpu) = gpu() else { return };
+    let cell = cuda::StepCell::take(&gpu).unwrap();
     for count in [1, 7, 8, 9, 1000, 100_003] {
         for probability in [0.1, 0.5, 0.9] {
-            let masks = |device: &Device| {
+            let masks = |device: &Device, step: Step| {
                 let ones = Var::from_tensor(&Tensor::ones(count, DType::F32, device).unwrap()).unwrap();
                 let generator = Generator::keyed(7, "dropout", &[3, count as u64]);
-                let out = kernels::dropout(&ones, probability, generator).unwrap();
+                let out = kernels::dropout(&ones, probability, &generator, step).unwrap();
                 let gradient = out.sum_all().unwrap().backward().unwrap().get(&ones).unwrap().clone();
                 (numbers(&out), numbers(&gradient))
             };
-            assert_eq!(masks(&gpu), masks(&Device::Cpu), "{count} {probability}");
+            // A step beyond 32 bits too, and one that lies on the GPU.
+            for step in [0, 1, 5 << 32 | 7] {
+                let here = masks(&Device::Cpu, Step::Known(step));
+                assert_eq!(masks(&gpu, Step::Known(step)), here, "{count} {probability}");
+                cell.cell().set_step(step).unwrap();
+                assert_eq!(masks(&gpu, Step::OnGpu(cell.cell())), here, "{count} {probability}");
+            }
         }
     }
 }
@@ -382,6 +335,7 @@ fn updates_are_those_of_the_cpu() {
                     })
                     .collect();
                 let mut optimizer = Optimizer::new(&spec, &parameters).unwrap();
+                let cell = device.is_cuda().then(|| cuda::StepCell::take(device).unwrap());
                 for step in 0..3u64 {
                     let mut sum = Tensor::zeros((), DType::F32, device).unwrap();
                     for ((_, var), seed) in parameters.iter().zip(100..) {
@@ -390,17 +344,18 @@ fn updates_are_those_of_the_cpu() {
                     }
                     let mut gradients = Gradients::take(&mut sum.backward().unwrap(), &parameters);
                     gradients.scale(0.7);
-                    if device.is_cpu() {
+                    if let Some(cell) = cell.as_ref().map(cuda::StepCellUse::cell) {
+                        let norm = gradients.norm_on_gpu(&parameters, device).unwrap();
+                        let known = gradients.norm().unwrap();
+                        assert!((norm.to_scalar::<f64>().unwrap() - known).abs() < 1e-6 * known);
+                        optimizer.announce_on_gpu(cell, gradients.factor(), clip).unwrap();
+                        optimizer.apply_on_gpu(&gradients, cell, &norm).unwrap();
+                    } else {
                         let norm = gradients.norm().unwrap();
                         if let Some(limit) = clip {
                             gradients.clip_norm(norm, limit);
                         }
                         optimizer.step(&gradients).unwrap();
-                    } else {
-                        let norm = gradients.norm_on_gpu(&parameters, device).unwrap();
-                        let known = gradients.norm().unwrap();
-                        assert!((norm.to_scalar::<f64>().unwrap() - known).abs() < 1e-6 * known);
-                        optimizer.step_on_gpu(&gradients, &norm, clip).unwrap();
                     }
                 }
                 let mut all: Vec<Tensor> = parameters.iter().map(|(_, var)| var.as_tensor().clone()).collect();
@@ -425,177 +380,157 @@ fn gradients_that_are_no_numbers_change_nothing() {
     let loss = (var.as_tensor() * f64::NAN).unwrap().sum_all().unwrap();
     let gradients = Gradients::take(&mut loss.backward().unwrap(), &parameters);
     let norm = gradients.norm_on_gpu(&parameters, &gpu).unwrap();
-    optimizer.step_on_gpu(&gradients, &norm, None).unwrap();
+    let cell = cuda::StepCell::take(&gpu).unwrap();
+    optimizer.announce_on_gpu(cell.cell(), 1.0, None).unwrap();
+    optimizer.apply_on_gpu(&gradients, cell.cell(), &norm).unwrap();
     assert!(norm.to_scalar::<f64>().unwrap().is_nan());
     assert_eq!(numbers(&var), before);
 }
 
-/// Layers of all kinds.
-const NETWORKS: [(&str, [usize; 3]); 3] = [
-    (
-        r#"{ conv2d = { channels = 6, batch_norm = true, activation = "relu", max_pool = 2 } },
-           { residual = { channels = 6 } },
-           { conv2d = { channels = 5, kernel = [3, 5], activation = "gelu", dropout = 0.3 } }, { batch_norm = {} },
-           { adaptive_avg_pool2d = [2, 1] }, { linear = { units = 5, activation = "relu", dropout = 0.2 } },
-           { layer_norm = {} }, { linear = "targets" }"#,
-        [1, 14, 18],
-    ),
-    (
-        r#"{ conv2d = { channels = 4, activation = "leaky-relu" } }, { batch_norm = {} }, { max_pool2d = { window = 3, stride = 2 } },
-           { gru = { units = 5, layers = 2, bidirectional = true, dropout = 0.1 } }, { attention_pool = { units = 4 } },
-           { linear = "targets" }"#,
-        [2, 9, 12],
-    ),
-    (
-        r#"{ conv2d = { channels = 4, batch_norm = true, activation = "elu" } }, { avg_pool2d = 2 },
-           { linear = { units = 6, per_frame = true, activation = "tanh" } }, { gru = { units = 4, output = "last" } },
-           { linear = "targets" }"#,
-        [1, 8, 10],
-    ),
-];
-
-/// The loss of one step on numbers of its own.
-fn one_step(network: &Network, optimizer: &mut Optimizer, batch: usize, shape: [usize; 3], step: u64) -> Tensor {
-    let device = network.device();
-    let input = random(&[batch, shape[0], shape[1], shape[2]], 50 + step)
-        .to_device(device)
-        .unwrap();
-    let target = random(&[batch, 2], 80 + step).to_device(device).unwrap();
-    let out = network.forward(&input, Mode::Train { seed: 3, step }).unwrap();
-    let loss = (out - target).unwrap().sqr().unwrap().mean_all().unwrap();
-    let gradients = Gradients::take(&mut loss.backward().unwrap(), network.parameters());
-    match device.is_cpu() {
-        true => optimizer.step(&gradients).unwrap(),
-        false => {
-            let norm = gradients.norm_on_gpu(network.parameters(), device).unwrap();
-            optimizer.step_on_gpu(&gradients, &norm, None).unwrap();
-        }
-    }
-    loss.detach()
-}
-
-/// Parameters, running averages and outputs after some steps.
-fn trained(device: &Device, layers: &str, shape: [usize; 3], steps: u64) -> (Vec<f32>, Vec<(String, Tensor)>) {
-    let spec: NetworkSpec = toml::from_str(&format!("layers = [{layers}]")).unwrap();
-    let plan = Plan::new(&spec, &shape, 2).unwrap();
-    let network = Network::new(&spec, &plan, 7, device).unwrap();
-    let spec: OptimizerSpec = toml::from_str("kind = \"adamw\"\nlearning_rate = 1e-3").unwrap();
-    let mut optimizer = Optimizer::new(&spec, network.parameters()).unwrap();
-    let mut losses = Vec::new();
-    for step in 0..steps {
-        losses.push(
-            one_step(&network, &mut optimizer, 8, shape, step)
-                .to_scalar::<f32>()
-                .unwrap(),
-        );
-    }
-    let input = random(&[8, shape[0], shape[1], shape[2]], 1).to_device(device).unwrap();
-    let mut all = vec![("evaluated".to_owned(), network.forward(&input, Mode::Evaluate).unwrap())];
-    let vars = network.parameters().iter().chain(network.buffers());
-    all.extend(vars.map(|(name, var)| (name.clone(), var.as_tensor().clone())));
-    (losses, all)
-}
-
+/// Losses with their gradients, by kernels and by Candle's operations on the CPU.
 #[test]
-fn networks_train_as_on_the_cpu() {
+fn losses_are_those_of_the_cpu() {
     let Some(gpu) = gpu() else { return };
-    for (layers, shape) in NETWORKS {
-        let ((there, after_there), (here, after_here)) =
-            (trained(&gpu, layers, shape, 3), trained(&Device::Cpu, layers, shape, 3));
-        for (a, b) in there.iter().zip(&here) {
-            assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "{layers}: {there:?} {here:?}");
-        }
-        for ((name, there), (_, here)) in after_there.iter().zip(&after_here) {
-            // Adam's first steps are as long where a gradient is 0 but for rounding, as that of a bias before a norm.
-            near(&format!("{layers}: {name}"), there, here, 5e-3);
-        }
-    }
-}
-
-#[test]
-fn the_same_steps_give_the_same_bits() {
-    let Some(gpu) = gpu() else { return };
-    for (layers, shape) in NETWORKS {
-        let [(losses, one), (again, other)] = [0, 1].map(|_| trained(&gpu, layers, shape, 3));
-        assert_eq!(losses, again);
-        for ((name, a), (_, b)) in one.iter().zip(&other) {
-            assert_eq!(numbers(a), numbers(b), "{name}");
-        }
-    }
-}
-
-/// Shape of an example for each preset: a spectrogram, small but where the preset asks for one size.
-fn shape_for(preset: NetworkPreset) -> [usize; 3] {
-    match preset {
-        NetworkPreset::MeldCnn => [1, 128, 128],
-        _ => [1, 32, 48],
-    }
-}
-
-/// `AFFECT_STEPS` (default 2) steps of each preset from the same start, with dropout and AdamW.
-#[test]
-fn presets_train_as_on_the_cpu() {
-    let Some(gpu) = gpu() else { return };
-    let steps: u64 = std::env::var("AFFECT_STEPS")
-        .ok()
-        .and_then(|steps| steps.parse().ok())
-        .unwrap_or(2);
-    for preset in NetworkPreset::ALL {
-        let shape = shape_for(preset);
-        let losses = |device: &Device| {
-            let plan = Plan::new(&preset.network(), &shape, 2).unwrap();
-            let network = Network::new(&preset.network(), &plan, 7, device).unwrap();
-            let spec: OptimizerSpec = toml::from_str("kind = \"adamw\"\nlearning_rate = 1e-4").unwrap();
-            let mut optimizer = Optimizer::new(&spec, network.parameters()).unwrap();
-            let mut losses = Vec::new();
-            for step in 0..steps {
-                losses.push(one_step(&network, &mut optimizer, 4, shape, step));
+    let check = |what: &str, terms: &Terms, outputs: &Tensor, expected: &dyn Fn(&Tensor) -> Result<Tensor>| {
+        let facts = cuda::Facts::of(&gpu, terms.words().len()).unwrap();
+        facts.set(&terms.words()).unwrap();
+        let run = |device: &Device, loss: &dyn Fn(&Tensor) -> Result<Tensor>| {
+            let outputs = Var::from_tensor(&outputs.to_device(device).unwrap()).unwrap();
+            let mean = loss(&outputs).unwrap();
+            let gradient = (&mean * 3.0)
+                .unwrap()
+                .backward()
+                .unwrap()
+                .get(&outputs)
+                .unwrap()
+                .clone();
+            (mean, gradient)
+        };
+        let there = run(&gpu, &|outputs| terms.mean_on_gpu(outputs, None, &facts));
+        let here = run(&Device::Cpu, expected);
+        near(&format!("{what}: loss"), &there.0, &here.0, 1e-5);
+        near(&format!("{what}: gradient"), &there.1, &here.1, 1e-5);
+    };
+    for batch in [1, 5, 300] {
+        let problem = Problem::Regression {
+            targets: vec!["a".into(), "b".into(), "c".into()],
+        };
+        let (outputs, truth) = (random(&[batch, 3], 1), random(&[batch, 3], 2));
+        let of_examples = random(&[batch, 3], 3).abs().unwrap();
+        for text in [
+            "kind = \"mse\"",
+            "kind = \"mae\"\ntarget_weights = [1.0, 0.0, 3.0]",
+            "kind = \"smooth-l1\"\nbeta = 0.4",
+            "kind = \"huber\"\ndelta = 0.6",
+            "kind = \"ccc\"",
+            "kind = \"ccc\"\ntarget_weights = [2.0, 1.0, 0.0]",
+        ] {
+            let spec: LossSpec = toml::from_str(text).unwrap();
+            let loss = Loss::new(&spec, &problem, &Labels::Values(Vec::new()), &[]).unwrap();
+            for weights in [None, Some(&of_examples)] {
+                let terms = loss.terms(&truth, weights, None).unwrap();
+                check(&format!("{text}, {batch}"), &terms, &outputs, &|outputs| {
+                    loss.total(outputs, &truth, weights)?.mean()
+                });
             }
-            Tensor::stack(&losses, 0).unwrap().to_vec1::<f32>().unwrap()
+        }
+        let classes: Vec<String> = ["a", "b", "c", "d", "e"].map(String::from).into();
+        let problem = Problem::Classification { classes };
+        let labels = |seed: u64| -> Vec<u32> {
+            let mut generator = Generator::keyed(seed, "cuda test", &[]);
+            (0..batch).map(|_| generator.below(5) as u32).collect()
         };
-        let (there, here) = (losses(&gpu), losses(&Device::Cpu));
-        let apart = |range: std::ops::Range<usize>| {
-            let pairs = there.iter().zip(&here).skip(range.start).take(range.len());
-            pairs
-                .map(|(a, b)| (a - b).abs() / b.abs().max(1e-2))
-                .fold(0.0, f32::max)
-        };
-        let (early, late) = (apart(0..10), apart(0..steps as usize));
-        println!(
-            "{}: the losses of {steps} steps are within {late:.1e}, the first ten within {early:.1e}",
-            preset.name()
-        );
-        // Rounding grows from step to step.
-        assert!(
-            early < 1e-3 && late < 5e-2,
-            "{}: {there:?} on the GPU, {here:?} on the CPU",
-            preset.name()
-        );
+        let (own, other) = (labels(1), labels(2));
+        let of_examples = random(&[batch], 3).abs().unwrap();
+        // Some logits are far out.
+        let outputs = (random(&[batch, 5], 4) * 20.0).unwrap();
+        let train: Vec<usize> = (0..batch).collect();
+        for text in [
+            "kind = \"cross-entropy\"",
+            "kind = \"cross-entropy\"\nlabel_smoothing = 0.1\nclass_weights = \"balanced\"",
+        ] {
+            let spec: LossSpec = toml::from_str(text).unwrap();
+            let loss = Loss::new(&spec, &problem, &Labels::Classes(own.clone()), &train).unwrap();
+            let [own, other] = [&own, &other].map(|of| Tensor::from_slice(of, batch, &Device::Cpu).unwrap());
+            for weights in [None, Some(&of_examples)] {
+                let terms = loss.terms(&own, weights, None).unwrap();
+                check(&format!("{text}, {batch}"), &terms, &outputs, &|outputs| {
+                    loss.total(outputs, &own, weights)?.mean()
+                });
+                let mixed = Mixed {
+                    share: 0.8,
+                    targets: other.clone(),
+                    weights: weights.cloned(),
+                };
+                let terms = loss.terms(&own, weights, Some(&mixed)).unwrap();
+                check(&format!("{text}, {batch}, mixed"), &terms, &outputs, &|outputs| {
+                    let total = loss.total(outputs, &own, weights)?;
+                    total.mixed(0.8, &loss.total(outputs, &other, weights)?)?.mean()
+                });
+            }
+        }
     }
 }
 
-/// The precision is one for the process: the tests of this file would change each other's. Run alone, as a process of its own.
 #[test]
-#[ignore = "changes the precision of the whole process: `cargo test … -- --ignored --test-threads=1`"]
-fn other_precisions_and_measured_algorithms() {
-    let (layers, shape) = NETWORKS[0];
-    let here = trained(&Device::Cpu, layers, shape, 3).0;
-    for (precision, deterministic, tolerance) in [
-        (PrecisionSpec::Float32, false, 1e-4),
-        (PrecisionSpec::Tf32, true, 3e-2),
-        (PrecisionSpec::Bf16, true, 1e-1),
-        (PrecisionSpec::Bf16, false, 1e-1),
+fn losses_of_pairs_are_those_of_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    let problem = Problem::Regression {
+        targets: vec!["score".into()],
+    };
+    for (pairs, text) in [
+        (1, "kind = \"contrastive\"\ntemperature = 0.5"),
+        (6, "kind = \"contrastive\"\ntemperature = 0.5\nscore_weight = 0.0"),
+        (
+            300,
+            "kind = \"contrastive\"\ntemperature = 0.2\nscore_weight = 0.7\nweighting = \"score\"",
+        ),
     ] {
-        let Some(gpu) = gpu_with(precision, deterministic) else {
-            return;
-        };
-        let there = trained(&gpu, layers, shape, 3).0;
-        for (a, b) in there.iter().zip(&here) {
-            assert!(
-                (a - b).abs() < tolerance * b.abs().max(1.0),
-                "{precision:?}: {there:?} {here:?}"
-            );
+        let spec: LossSpec = toml::from_str(text).unwrap();
+        let loss = Loss::new(&spec, &problem, &Labels::Values(Vec::new()), &[]).unwrap();
+        let mut generator = Generator::keyed(9, "cuda test", &[]);
+        let list: Vec<PairOf> = (0..pairs)
+            .map(|_| PairOf {
+                image: generator.below(pairs) as u32,
+                clip: generator.below(pairs) as u32,
+            })
+            .collect();
+        // None of them matches in the last case.
+        for lowest in [0.0, 0.3, -2.0] {
+            let scores: Vec<f32> = (0..pairs).map(|_| (lowest + generator.uniform()) as f32).collect();
+            let target = Tensor::from_slice(&scores, (pairs, 1), &Device::Cpu).unwrap();
+            let batch = PairBatch {
+                images: Tensor::zeros(0, DType::F32, &Device::Cpu).unwrap(),
+                pairs: list.clone(),
+                scores,
+                emotions: None,
+            };
+            let run = |device: &Device| {
+                let inputs = [random(&[pairs, 4], 1), random(&[pairs, 4], 2), random(&[pairs, 1], 3)];
+                let vars = inputs.map(|input| Var::from_tensor(&input.to_device(device).unwrap()).unwrap());
+                let outputs = PairOutputs {
+                    image: vars[0].as_tensor().clone(),
+                    audio: vars[1].as_tensor().clone(),
+                    score: vars[2].as_tensor().clone(),
+                    emotion: None,
+                };
+                let mean = if device.is_cpu() {
+                    loss.of_pairs(&outputs, &batch, &target).unwrap().mean().unwrap()
+                } else {
+                    let terms = loss.terms_of_pairs(&batch, &target).unwrap();
+                    let facts = cuda::Facts::of(device, terms.words().len()).unwrap();
+                    facts.set(&terms.words()).unwrap();
+                    terms.mean_on_gpu(&outputs.score, Some(&outputs), &facts).unwrap()
+                };
+                let gradients = mean.backward().unwrap();
+                let of = |var: &Var| gradients.get(var).cloned().unwrap_or_else(|| var.zeros_like().unwrap());
+                (mean, vars.map(|var| of(&var)))
+            };
+            let (there, here) = (run(&gpu), run(&Device::Cpu));
+            near(&format!("{text}, {pairs}: loss"), &there.0, &here.0, 1e-5);
+            for (there, here) in there.1.iter().zip(&here.1) {
+                near(&format!("{text}, {pairs}: gradient"), there, here, 3e-5);
+            }
         }
     }
-    gpu();
 }

@@ -82,10 +82,80 @@ fn a_run_says_where_it_ran_and_comes_near_that_of_the_cpu() {
     }
 }
 
+/// What the log says of how steps were launched.
+fn launches(run: &Path) -> String {
+    let log = std::fs::read_to_string(run.join("log.jsonl")).unwrap();
+    let trained = log.lines().find(|line| line.contains("\"trained\"")).unwrap();
+    let event: serde_json::Value = serde_json::from_str(trained).unwrap();
+    let told = event.pointer("/details/launches").or_else(|| event.get("launches"));
+    told.and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn recorded_steps_change_no_result() {
+    let Some(lab) = lab() else { return };
+    lab.edit("reg.toml", "accumulate = 2", "early_stopping = { patience = 99 }");
+    lab.edit("reg.toml", "epochs = 4", "epochs = 12");
+    lab.edit("reg.toml", "batch_size = 4", "batch_size = 2");
+    let run = |graph: &str| {
+        let setting = format!("train.cuda_graph={graph}");
+        let mut arguments = vec!["run", "reg.toml", "--runs", graph, "--set", &setting];
+        arguments.extend(["--device", "cuda"]);
+        lab.succeed(&arguments);
+        only_run(&lab, graph)
+    };
+    let (off, on, auto) = (run("off"), run("on"), run("auto"));
+    assert_eq!(launches(&off), "");
+    assert_eq!(launches(&on), "steps are launched as a CUDA graph");
+    assert!(launches(&auto).contains("each as a graph"), "{}", launches(&auto));
+    let one_by_one = left(&off);
+    for run in [on, auto] {
+        for (name, content) in left(&run) {
+            assert!(one_by_one[&name] == content, "{name} differs");
+        }
+    }
+}
+
+const MATCHING: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/experiments/synthetic-match-contrastive.toml"
+);
+
+#[test]
+fn a_run_of_pairs_is_recorded_too() {
+    let Some(lab) = lab() else { return };
+    let run = |device: &str, graph: &str| {
+        let (runs, graph) = (format!("{device}-{graph}"), format!("train.cuda_graph={graph}"));
+        let small = ["dataset.songs=12", "train.epochs=3", "train.batch_size=8"];
+        let mut arguments = vec!["run", MATCHING, "--device", device, "--runs", &runs];
+        for setting in small.iter().copied().chain([graph.as_str()]) {
+            arguments.extend(["--set", setting]);
+        }
+        lab.succeed(&arguments);
+        let mut found = std::fs::read_dir(lab.path(&runs).join("synthetic-match-contrastive")).unwrap();
+        found.next().unwrap().unwrap().path()
+    };
+    let (on, off) = (run("cuda", "on"), run("cuda", "off"));
+    assert_eq!(launches(&on), "steps are launched as a CUDA graph");
+    assert!(left(&on) == left(&off), "recorded steps gave other bits");
+}
+
 #[test]
 fn an_interrupted_run_goes_on_to_the_same_bits() {
     let Some(lab) = lab() else { return };
     lab.edit("reg.toml", "epochs = 4", "epochs = 6\ncheckpoint_minutes = 0.0");
+    interrupted(&lab);
+}
+
+#[test]
+fn an_interrupted_run_of_recorded_steps_goes_on_to_the_same_bits() {
+    let Some(lab) = lab() else { return };
+    lab.edit("reg.toml", "epochs = 4", "epochs = 6\ncheckpoint_minutes = 0.0");
+    lab.edit("reg.toml", "accumulate = 2", "cuda_graph = \"on\"");
+    interrupted(&lab);
+}
+
+fn interrupted(lab: &Lab) {
     lab.succeed(&["run", "reg.toml", "--device", "cuda", "--runs", "whole"]);
     let mut child = lab.spawn(&["run", "reg.toml", "--device", "cuda", "--runs", "cut"]);
     // Killed as soon as there is a checkpoint.
@@ -101,7 +171,7 @@ fn an_interrupted_run_goes_on_to_the_same_bits() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    let run = only_run(&lab, "cut");
+    let run = only_run(lab, "cut");
     let id = run.file_name().unwrap().to_str().unwrap().to_owned();
     let database = rusqlite::Connection::open(lab.path("cut").join("affect.sqlite")).unwrap();
     let status: String = database
@@ -110,7 +180,7 @@ fn an_interrupted_run_goes_on_to_the_same_bits() {
     assert_ne!(status, "completed", "the run was over before it could be cut off");
     drop(database);
     lab.succeed(&["resume", &id, "--runs", "cut"]);
-    let (whole, cut) = (left(&only_run(&lab, "whole")), left(&run));
+    let (whole, cut) = (left(&only_run(lab, "whole")), left(&run));
     for (name, content) in &whole {
         assert!(cut[name] == *content, "{name} differs");
     }

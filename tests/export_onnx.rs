@@ -14,7 +14,7 @@ use affect::export::{Input, Interface, Output, Trained};
 use affect::features::extractor::{Identity, Length, VERSION};
 use affect::features::feature_set::Statistics;
 use affect::features::{Extractor, MelRecipe, Normalize, Preset};
-use affect::nn::{Mode, Network, NetworkPreset, NetworkSpec, Plan};
+use affect::nn::{Mode, Network, NetworkPreset, NetworkSpec, Plan, Step};
 use affect::predict::Model;
 use affect::random::Generator;
 use candle_core::Device;
@@ -37,7 +37,15 @@ fn network(spec: &NetworkSpec, shape: &[usize], outputs: usize) -> (Plan, Networ
     let batch: Vec<usize> = std::iter::once(3).chain(shape.iter().copied()).collect();
     for step in 0..3 {
         let input = noise_tensor(&batch, 20 + step, 2.0);
-        network.forward(&input, Mode::Train { seed: 1, step }).unwrap();
+        network
+            .forward(
+                &input,
+                Mode::Train {
+                    seed: 1,
+                    step: Step::Known(step),
+                },
+            )
+            .unwrap();
     }
     (plan, network)
 }

@@ -5,7 +5,7 @@ mod torch_support;
 
 use affect::evaluate::Problem;
 use affect::nn::spec::{LayerSpec, LinearSpec};
-use affect::nn::{Mode, Network, NetworkPreset, NetworkSpec, Plan};
+use affect::nn::{Mode, Network, NetworkPreset, NetworkSpec, Plan, Step};
 use affect::train::gradients::Gradients;
 use affect::train::loss::Loss;
 use affect::train::optimizer::Optimizer;
@@ -98,7 +98,15 @@ fn check(comparison: &mut Comparison, case: &str, spec: &NetworkSpec, shape: &[u
     set_parameters(&network, &results.zeros, &results.gains);
     let batch: Vec<usize> = std::iter::once(results.batch).chain(shape.iter().copied()).collect();
     let input = Var::from_tensor(&noise_tensor(&batch, 1, 2.0)).unwrap();
-    let out = network.forward(&input, Mode::Train { seed: 1, step: 1 }).unwrap();
+    let out = network
+        .forward(
+            &input,
+            Mode::Train {
+                seed: 1,
+                step: Step::Known(1),
+            },
+        )
+        .unwrap();
     compare(comparison, "output", case, &out, &results.output);
     let objective = (&out * noise_tensor(out.dims(), 2, 1.0)).unwrap().sum_all().unwrap();
     let gradients = objective.backward().unwrap();
@@ -216,7 +224,15 @@ fn ten_updates_of_whole_networks() {
         let (input, target) = (noise_tensor(&batch, 1, 2.0), noise_tensor(&[8, 2], 2, 1.0));
         let mut losses = Vec::new();
         for step in 0..10 {
-            let out = network.forward(&input, Mode::Train { seed: 1, step }).unwrap();
+            let out = network
+                .forward(
+                    &input,
+                    Mode::Train {
+                        seed: 1,
+                        step: Step::Known(step),
+                    },
+                )
+                .unwrap();
             let mean = loss.total(&out, &target, None).unwrap().mean().unwrap();
             losses.extend(values(&mean));
             let gradients = Gradients::take(&mut mean.backward().unwrap(), network.parameters());

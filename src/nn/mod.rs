@@ -14,6 +14,7 @@ pub mod plan;
 pub mod preset;
 pub mod spec;
 
+pub use kernels::Step;
 pub use misfit::Misfit;
 pub use network::{Mode, Network};
 pub use pair::{PairOutputs, PairPlan, Side};

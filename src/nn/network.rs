@@ -3,6 +3,7 @@
 use candle_core::{Device, Result, Tensor, Var};
 
 use super::builder::Builder;
+use super::kernels::Step;
 use super::layers::{self, Layer};
 use super::pair::{PairNet, PairOutputs, PairPlan, Side};
 use super::plan::Plan;
@@ -12,7 +13,7 @@ use super::spec::NetworkSpec;
 #[derive(Debug, Clone, Copy)]
 pub enum Mode {
     /// Batch norm uses and follows the batch; dropout draws its masks from `seed` and `step`.
-    Train { seed: u64, step: u64 },
+    Train { seed: u64, step: Step },
     /// Batch norm uses the running averages (folded into the convolution); no dropout.
     Evaluate,
 }
@@ -141,6 +142,13 @@ mod tests {
     use super::*;
     use crate::random::Generator;
 
+    fn training(step: u64) -> Mode {
+        Mode::Train {
+            seed: 1,
+            step: Step::Known(step),
+        }
+    }
+
     fn network(layers: &str, input: &[usize], outputs: usize) -> Network {
         let spec: NetworkSpec = toml::from_str(&format!("layers = [{layers}]")).unwrap();
         let plan = Plan::new(&spec, input, outputs).unwrap();
@@ -167,9 +175,7 @@ mod tests {
         let network = Network::new(&spec, &plan, 7, &Device::Cpu).unwrap();
         let built: usize = network.parameters().iter().map(|(_, var)| var.elem_count()).sum();
         assert_eq!(built, plan.parameters());
-        let out = network
-            .forward(&input(&[4, 1, 9, 11]), Mode::Train { seed: 1, step: 1 })
-            .unwrap();
+        let out = network.forward(&input(&[4, 1, 9, 11]), training(1)).unwrap();
         assert_eq!(out.dims(), [4, 3]);
         let gradients = out.sqr().unwrap().mean_all().unwrap().backward().unwrap();
         for (name, var) in network.parameters() {
@@ -186,14 +192,10 @@ mod tests {
         );
         let batch = input(&[8, 1, 6, 6]);
         for step in 0..400 {
-            network.forward(&batch, Mode::Train { seed: 1, step }).unwrap();
+            network.forward(&batch, training(step)).unwrap();
         }
         // After many passes over one batch the averages are the batch's, but for the bias of the variance.
-        let train = network
-            .forward(&batch, Mode::Train { seed: 1, step: 0 })
-            .unwrap()
-            .to_vec2::<f32>()
-            .unwrap();
+        let train = network.forward(&batch, training(0)).unwrap().to_vec2::<f32>().unwrap();
         let evaluate = network
             .forward(&batch, Mode::Evaluate)
             .unwrap()
@@ -209,14 +211,8 @@ mod tests {
         let network = network(r#"{ dropout = 0.5 }, { linear = "targets" }"#, &[1, 4, 4], 2);
         let batch = input(&[2, 1, 4, 4]);
         let run = |mode| network.forward(&batch, mode).unwrap().to_vec2::<f32>().unwrap();
-        assert_eq!(
-            run(Mode::Train { seed: 1, step: 1 }),
-            run(Mode::Train { seed: 1, step: 1 })
-        );
-        assert_ne!(
-            run(Mode::Train { seed: 1, step: 1 }),
-            run(Mode::Train { seed: 1, step: 2 })
-        );
+        assert_eq!(run(training(1)), run(training(1)));
+        assert_ne!(run(training(1)), run(training(2)));
         assert_eq!(run(Mode::Evaluate), run(Mode::Evaluate));
     }
 }

@@ -94,7 +94,7 @@ impl Data<'_> {
 
 /// One batch: its inputs on the device, all else on the CPU.
 pub struct Batch {
-    /// `[batch, channels, rows, frames]`, on the device.
+    /// `[batch, channels, rows, frames]`, on the device. A GPU has the next batch in the same place: what is to be kept must be copied.
     pub inputs: Tensor,
     /// `[batch, targets]`, or `[batch]` class indices (u32).
     pub targets: Tensor,
@@ -159,7 +159,7 @@ pub fn for_each_batch<E: From<candle_core::Error>>(
             }
         });
         for batch in receiver {
-            if !work(batch?.arrived()?)? {
+            if !work(batch?.arrived(transport)?)? {
                 break;
             }
         }
@@ -203,7 +203,7 @@ impl Transport {
                 None => (1, data.features.array_len()),
                 Some(pairs) => (2, data.features.array_len().max(pairs.images.array_len())),
             };
-            return cuda::Feeder::of(device, arrays * (AHEAD + 2), examples * size).map(Self::Gpu);
+            return cuda::Feeder::of(device, arrays, AHEAD + 2, examples * size).map(Self::Gpu);
         }
         Ok(Self::Stay)
     }
@@ -213,6 +213,18 @@ impl Transport {
             Self::Stay => Ok(Inputs::Here(vec![0.0; length])),
             #[cfg(feature = "cuda")]
             Self::Gpu(feeder) => feeder.room(length).map(Inputs::Gpu),
+        }
+    }
+
+    /// The inputs where the network reads them, which is the same place in each batch on a GPU: `number` tells the inputs of one batch apart.
+    #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
+    fn arrived(&self, written: Written, number: usize, shape: [usize; 4]) -> Result<Tensor> {
+        match (self, written) {
+            (_, Written::Here(numbers)) => Tensor::from_vec(numbers, shape.to_vec(), &Device::Cpu),
+            #[cfg(feature = "cuda")]
+            (Self::Gpu(feeder), Written::Gpu(loaded)) => feeder.lay(loaded, number, shape.to_vec()),
+            #[cfg(feature = "cuda")]
+            (Self::Stay, Written::Gpu(_)) => candle_core::bail!("a batch is on a GPU without a feeder"),
         }
     }
 
@@ -254,23 +266,13 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    fn arrived(self) -> Result<Batch> {
+    fn arrived(self, transport: &Transport) -> Result<Batch> {
         let mut batch = self.batch;
-        batch.inputs = self.inputs.arrived(self.shape)?;
+        batch.inputs = transport.arrived(self.inputs, 0, self.shape)?;
         if let (Some((images, shape)), Some(pair)) = (self.images, &mut batch.pair) {
-            pair.images = images.arrived(shape)?;
+            pair.images = transport.arrived(images, 1, shape)?;
         }
         Ok(batch)
-    }
-}
-
-impl Written {
-    fn arrived(self, shape: [usize; 4]) -> Result<Tensor> {
-        match self {
-            Self::Here(numbers) => Tensor::from_vec(numbers, shape.to_vec(), &Device::Cpu),
-            #[cfg(feature = "cuda")]
-            Self::Gpu(loaded) => loaded.tensor(shape.to_vec()),
-        }
     }
 }
 

@@ -103,7 +103,7 @@ mod this_build {
     use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, sys};
 
     use super::{Absent, Device, PrecisionSpec, TrainSpec};
-    use crate::nn::kernels::cuda::{Precision, Settings, configure as configure_kernels};
+    use crate::nn::kernels::cuda::{Precision, Settings, configure as configure_kernels, set_up_products};
 
     /// Those that were opened, with their numbers.
     static OPENED: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
@@ -137,6 +137,7 @@ mod this_build {
             device.as_cuda_device().map_err(failed)?.disable_event_tracking();
         }
         keep_memory(number).map_err(Absent::Other)?;
+        set_up_products(device.as_cuda_device().map_err(failed)?).map_err(failed)?;
         opened.push((number, device.clone()));
         Ok(device)
     }

@@ -140,6 +140,8 @@ pub struct Fitted {
     pub place: String,
     /// Of this process.
     pub profile: Profile,
+    /// How steps were launched on a GPU, for people.
+    pub launches: Option<String>,
 }
 
 /// Trains `network` on the examples `train`, validating on `val`.

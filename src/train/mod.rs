@@ -13,7 +13,10 @@ pub mod divergence;
 pub mod early_stopping;
 mod exact;
 mod fit;
+#[cfg(feature = "cuda")]
+pub mod gpu;
 pub mod gradients;
+pub mod launches;
 pub mod loss;
 pub mod optimizer;
 pub mod pairs;
@@ -26,7 +29,7 @@ pub mod spec;
 mod trainer;
 mod validation;
 
-pub use batches::{Data, Labels};
+pub use batches::{Data, Labels, Mixed};
 pub use divergence::Divergence;
 pub use fit::{BatchSummary, Begin, Fitted, Observer, Settings, Stop, Tensors, ValidationSummary, fit};
 pub use loss::Agreement;

@@ -207,20 +207,41 @@ impl Outputs {
         }
     }
 
-    /// Cut off from what they were computed from.
-    pub fn detach(self) -> Self {
-        Self {
-            predicted: self.predicted.detach(),
-            pair: self.pair.map(|pair| PairOutputs {
-                score: pair.score.detach(),
-                image: pair.image.detach(),
-                audio: pair.audio.detach(),
-                emotion: pair.emotion.map(|emotion| emotion.detach()),
-            }),
+    /// For a GPU's steps.
+    #[cfg(feature = "cuda")]
+    pub fn said(self) -> super::gpu::Said {
+        super::gpu::Said {
+            outputs: self.predicted,
+            pair: self.pair,
         }
     }
 
-    /// The loss of the batch. Of pairs it is that of the score, or the contrastive one, and that of the emotions.
+    /// Cut off from what they were computed from, which they would keep in memory.
+    pub fn detach(self) -> Result<Self> {
+        self.map(|tensor| Ok(tensor.detach()))
+    }
+
+    /// In the CPU's memory.
+    pub fn on_host(self) -> Result<Self> {
+        self.map(|tensor| tensor.to_device(&Device::Cpu))
+    }
+
+    fn map(self, with: impl Fn(Tensor) -> Result<Tensor>) -> Result<Self> {
+        let of_pair = |pair: PairOutputs| -> Result<PairOutputs> {
+            Ok(PairOutputs {
+                score: with(pair.score)?,
+                image: with(pair.image)?,
+                audio: with(pair.audio)?,
+                emotion: pair.emotion.map(&with).transpose()?,
+            })
+        };
+        Ok(Self {
+            pair: self.pair.map(of_pair).transpose()?,
+            predicted: with(self.predicted)?,
+        })
+    }
+
+    /// The loss of the batch, on the CPU. Of pairs it is that of the score, or the contrastive one, and that of the emotions.
     pub fn total(&self, loss: &Loss, batch: &Batch, data: Data) -> Result<Total> {
         let (Some(outputs), Some(pair)) = (&self.pair, &batch.pair) else {
             return loss.total(&self.predicted, &batch.targets, batch.weights.as_ref());
@@ -230,10 +251,6 @@ impl Outputs {
         match (weight, &outputs.emotion, &pair.emotions) {
             (Some(weight), Some(predicted), Some((truth, known))) => {
                 let count = f64::from(known.sum_all()?.to_scalar::<f32>()?).max(1.0);
-                let (truth, known) = (
-                    truth.to_device(predicted.device())?,
-                    known.to_device(predicted.device())?,
-                );
                 let squares = ((predicted - truth)?.sqr()? * known)?.sum_all()?;
                 let factor = weight * total.weight / count;
                 Ok(Total {

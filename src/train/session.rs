@@ -20,7 +20,7 @@ use super::profile::{Phase, Stopwatch};
 use super::running::Running;
 use super::schedule::{Length, Schedule};
 use super::spec::ValidateEvery;
-use super::trainer::{Pending, Place, READ_EVERY, Trainer};
+use super::trainer::{Pending, Place, Trainer, read_every};
 use super::validation::{Evaluated, Validation};
 use crate::evaluate::TaskKind;
 use crate::nn::Network;
@@ -109,6 +109,12 @@ impl<'a> Session<'a> {
             last_good: None,
             unread: Vec::new(),
             stopwatch: Stopwatch::start(),
+            #[cfg(feature = "cuda")]
+            gpu: match network.device().is_cuda() {
+                true => Some(super::gpu::Steps::on(network.device(), spec.cuda_graph)?),
+                false => None,
+            },
+            busy_since: None,
         };
         let mut session = Self {
             trainer,
@@ -175,6 +181,7 @@ impl<'a> Session<'a> {
             steps: self.trainer.optimizer.updates(),
             place: self.state().place(),
             profile: self.trainer.stopwatch.profile(),
+            launches: self.trainer.launches(),
         })
     }
 
@@ -235,7 +242,7 @@ impl<'a> Session<'a> {
             done: self.batch,
         };
         let (size, device) = (settings.train.batch_size, self.trainer.network.device());
-        let read_every = if device.is_cpu() { 1 } else { READ_EVERY };
+        let read_every = read_every(device);
         self.trainer.stopwatch.spent_on(Phase::Other);
         for_each_batch(
             data,

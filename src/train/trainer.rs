@@ -1,18 +1,24 @@
 //! One step: a batch, its loss, its gradients and, when there are enough of them, an update.
 
-use candle_core::{DType, Tensor};
+use std::time::{Duration, Instant};
+
+use candle_core::{DType, Device, Tensor};
 
 use super::Error;
 use super::batches::{Batch, Data};
 use super::divergence::{Divergence, GoodStep, Symptom};
 use super::fit::{Settings, Tensors};
+#[cfg(feature = "cuda")]
+use super::gpu;
 use super::gradients::{Gradients, values};
+#[cfg(feature = "cuda")]
+use super::loss::terms::{self, Terms};
 use super::loss::{ExampleWeights, Loss, Total, predictions};
 use super::optimizer::Optimizer;
 use super::pairs::Outputs;
 use super::profile::{Phase, Stopwatch};
 use super::schedule::Schedule;
-use crate::nn::{Mode, Network};
+use crate::nn::{Mode, Network, Step};
 
 /// What changes while a network is trained, and what it is trained with.
 pub struct Trainer<'a> {
@@ -33,6 +39,11 @@ pub struct Trainer<'a> {
     /// Batches whose loss nobody has looked at yet.
     pub unread: Vec<Unread>,
     pub stopwatch: Stopwatch,
+    /// Where the network is on one.
+    #[cfg(feature = "cuda")]
+    pub gpu: Option<gpu::Steps>,
+    /// When the first batch came that nobody has looked at yet, and how long batches had been waited for until then.
+    pub busy_since: Option<(Instant, Duration)>,
 }
 
 /// What a batch came to.
@@ -71,8 +82,10 @@ enum Number {
     There(Tensor),
 }
 
-/// How many batches a GPU may be ahead of the one that reads its losses.
-pub const READ_EVERY: usize = 16;
+/// How many batches a device may be ahead of the one that reads what they came to.
+pub fn read_every(device: &Device) -> usize {
+    if device.is_cpu() { 1 } else { 16 }
+}
 
 /// Whether an update may wait for more batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,44 +139,76 @@ impl Pending {
 impl Trainer<'_> {
     /// Learns from a batch of `epoch`. What it came to is given by [`Self::read`].
     pub fn learn(&mut self, batch: &Batch, epoch: u32, place: Place) -> Result<(), Error> {
+        let waited = self.stopwatch.profile().get(Phase::Data);
+        self.busy_since.get_or_insert_with(|| (Instant::now(), waited));
+        match self.network.device().is_cpu() {
+            true => self.learn_here(batch, epoch, place),
+            false => self.learn_there(batch, epoch, place),
+        }
+    }
+
+    fn learn_here(&mut self, batch: &Batch, epoch: u32, place: Place) -> Result<(), Error> {
         let mode = Mode::Train {
             seed: self.settings.seed,
-            step: self.batches,
+            step: Step::Known(self.batches),
         };
         let outputs = Outputs::of(self.network, batch, mode)?;
         let total = self.total(&outputs, batch)?;
         let mean = total.mean()?;
-        // A GPU goes on with the gradients meanwhile, and its updates leave out what is no number.
-        let loss = match self.network.device().is_cpu() {
-            true => Some(f64::from(mean.to_dtype(DType::F32)?.to_scalar::<f32>()?)),
-            false => None,
-        };
+        let loss = f64::from(mean.to_dtype(DType::F32)?.to_scalar::<f32>()?);
         self.stopwatch.spent_on(Phase::Forward);
         let gradients = Gradients::take(&mut mean.backward()?, self.network.parameters());
-        if let Some(loss) = loss.filter(|loss| !loss.is_finite()) {
+        if !loss.is_finite() {
             let norm = gradients.norm()?;
             let step = self.optimizer.updates() + 1;
             return Err(self.diverged((Symptom::Loss, loss), (epoch, step), &batch.examples, (loss, norm)));
         }
-        let accumulate = self.settings.train.accumulate.max(1);
-        self.pending.add(gradients, total.weight, accumulate == 1)?;
-        self.pending.examples.extend(&batch.examples);
-        self.batches += 1;
+        let alone = self.take_in(gradients, total.weight, batch)?;
         self.stopwatch.spent_on(Phase::Backward);
-        let update = match self.pending.batches == accumulate || place == Place::EndOfEpoch {
-            true => self.update(epoch, loss, accumulate == 1)?,
+        let update = match self.update_is_due(place) {
+            true => self.update(epoch, loss, alone)?,
             false => None,
         };
         self.stopwatch.spent_on(Phase::Update);
+        self.leave_unread(
+            batch,
+            epoch,
+            total.weight,
+            (mean.detach(), outputs.predicted.detach()),
+            update,
+        );
+        Ok(())
+    }
+
+    /// Adds the gradients of a batch to the pending ones. Gives whether an update is of one batch.
+    fn take_in(&mut self, gradients: Gradients, weight: f64, batch: &Batch) -> candle_core::Result<bool> {
+        let alone = self.settings.train.accumulate <= 1;
+        self.pending.add(gradients, weight, alone)?;
+        self.pending.examples.extend(&batch.examples);
+        self.batches += 1;
+        Ok(alone)
+    }
+
+    fn update_is_due(&self, place: Place) -> bool {
+        self.pending.batches == self.settings.train.accumulate.max(1) || place == Place::EndOfEpoch
+    }
+
+    fn leave_unread(
+        &mut self,
+        batch: &Batch,
+        epoch: u32,
+        weight: f64,
+        (mean, outputs): (Tensor, Tensor),
+        update: Option<UnreadUpdate>,
+    ) {
         self.unread.push(Unread {
-            mean: mean.detach(),
-            weight: total.weight,
-            outputs: outputs.predicted.detach(),
+            mean,
+            weight,
+            outputs,
             epoch,
             examples: batch.examples.clone(),
             update,
         });
-        Ok(())
     }
 
     /// What the batches came to that nobody has looked at yet, in their order. Waits for the device.
@@ -172,6 +217,7 @@ impl Trainer<'_> {
     /// The first of them whose loss or gradients are no numbers.
     pub fn read(&mut self) -> Result<Vec<Learned>, Error> {
         let unread = std::mem::take(&mut self.unread);
+        let busy_since = self.busy_since.take();
         if unread.is_empty() {
             return Ok(Vec::new());
         }
@@ -210,6 +256,7 @@ impl Trainer<'_> {
         }
         let outputs: Vec<&Tensor> = unread.iter().map(|batch| &batch.outputs).collect();
         let predicted = predictions(self.data.problem, &Tensor::cat(&outputs, 0)?)?;
+        self.has_waited(busy_since);
         let mut rest = predicted.as_slice();
         for (learned, batch) in learned.iter_mut().zip(&unread) {
             let (of_batch, others) = rest.split_at(batch.outputs.elem_count().min(rest.len()));
@@ -243,16 +290,32 @@ impl Trainer<'_> {
         }
     }
 
-    fn update(&mut self, epoch: u32, loss: Option<f64>, alone: bool) -> Result<Option<UnreadUpdate>, Error> {
+    /// What the time between two readings says about the ways to launch a step.
+    #[cfg_attr(not(feature = "cuda"), allow(clippy::unused_self, unused_variables))]
+    fn has_waited(&mut self, busy_since: Option<(Instant, Duration)>) {
+        #[cfg(feature = "cuda")]
+        if let (Some(gpu), Some((since, waited))) = (&mut self.gpu, busy_since) {
+            let for_data = self.stopwatch.profile().get(Phase::Data).saturating_sub(waited);
+            gpu.waited(since.elapsed().saturating_sub(for_data));
+        }
+    }
+
+    /// How steps are launched on a GPU, for people.
+    #[cfg_attr(not(feature = "cuda"), allow(clippy::unused_self))]
+    pub fn launches(&self) -> Option<String> {
+        #[cfg(feature = "cuda")]
+        return self.gpu.as_ref().and_then(gpu::Steps::summary);
+        #[cfg(not(feature = "cuda"))]
+        None
+    }
+
+    fn update(&mut self, epoch: u32, loss: f64, alone: bool) -> Result<Option<UnreadUpdate>, Error> {
         let examples = std::mem::take(&mut self.pending.examples);
         let Some(mut gradients) = self.pending.take(alone)? else {
             return Ok(None);
         };
         let step = self.optimizer.updates() + 1;
-        let norm = match loss {
-            Some(loss) => Number::Here(self.update_here(&mut gradients, (epoch, step), loss, &examples)?),
-            None => self.update_there(&mut gradients)?,
-        };
+        let norm = Number::Here(self.update_here(&mut gradients, (epoch, step), loss, &examples)?);
         Ok(Some(UnreadUpdate { step, norm, examples }))
     }
 
@@ -300,27 +363,106 @@ impl Trainer<'_> {
         Ok(gradient_norm)
     }
 
-    /// On a GPU: nothing is read back.
+    /// On a GPU, where nothing is read back: its updates leave out what is no number.
     #[cfg(feature = "cuda")]
-    fn update_there(&mut self, gradients: &mut Gradients) -> Result<Number, Error> {
-        let (parameters, device) = (self.network.parameters(), self.network.device());
-        let first = gradients.norm_on_gpu(parameters, device)?;
-        self.keep(gradients)?;
-        let settings = self.settings.train;
-        let mut norm = first.clone();
-        if let Some(limit) = settings.clip_value {
-            gradients.clip_value(limit)?;
-            norm = gradients.norm_on_gpu(parameters, device)?;
+    fn learn_there(&mut self, batch: &Batch, epoch: u32, place: Place) -> Result<(), Error> {
+        let terms = terms::of_batch(&self.loss, batch, self.data)?;
+        self.stopwatch.spent_on(Phase::Forward);
+        let network = self.network;
+        let said = |mode| Outputs::of(network, batch, mode).map(Outputs::said);
+        if self.settings.train.accumulate > 1 {
+            return self.learn_a_part(batch, (epoch, place), &terms, &said);
         }
         self.set_rate();
-        self.optimizer.step_on_gpu(gradients, &norm, settings.clip_norm)?;
-        Ok(Number::There(first))
+        let inputs: Vec<&Tensor> = std::iter::once(&batch.inputs)
+            .chain(batch.pair.as_ref().map(|pair| &pair.images))
+            .collect();
+        let mut work = gpu::Work {
+            network,
+            optimizer: &mut self.optimizer,
+            clip_norm: self.settings.train.clip_norm,
+            clip_value: self.settings.train.clip_value,
+            seed: self.settings.seed,
+            step: self.batches,
+            inputs: &inputs,
+            terms: &terms,
+        };
+        let kept = &mut self.kept_gradients;
+        let mut keep = |gradients: &Gradients| {
+            *kept = gradients.values(network.parameters())?;
+            Ok(())
+        };
+        let keep: Option<gpu::Keep> = match self.keep_gradients {
+            true => Some(&mut keep),
+            false => None,
+        };
+        let Some(steps) = &mut self.gpu else {
+            return Err(candle_core::Error::Msg("the GPU was not set up".into()).into());
+        };
+        let gpu::Outcome { mean, outputs, norm } = steps.step(&mut work, &said, keep)?;
+        self.batches += 1;
+        self.stopwatch.spent_on(Phase::Backward);
+        let update = UnreadUpdate {
+            step: self.optimizer.updates(),
+            norm: Number::There(norm),
+            examples: batch.examples.clone(),
+        };
+        self.leave_unread(batch, epoch, terms.weight, (mean, outputs), Some(update));
+        Ok(())
+    }
+
+    /// The same where an update is of several batches.
+    #[cfg(feature = "cuda")]
+    fn learn_a_part(
+        &mut self,
+        batch: &Batch,
+        (epoch, place): (u32, Place),
+        terms: &Terms,
+        said: &dyn Fn(Mode) -> candle_core::Result<gpu::Said>,
+    ) -> Result<(), Error> {
+        let Some(steps) = &mut self.gpu else {
+            return Err(candle_core::Error::Msg("the GPU was not set up".into()).into());
+        };
+        let facts = steps.begin(self.batches, terms)?;
+        let cell = steps.cell();
+        let gpu::Said { outputs, pair } = said(steps.mode(self.settings.seed))?;
+        let mean = terms.mean_on_gpu(&outputs, pair.as_ref(), &facts)?;
+        let (parameters, device) = (self.network.parameters(), self.network.device());
+        let gradients = Gradients::take(&mut mean.backward()?, parameters);
+        self.take_in(gradients, terms.weight, batch)?;
+        self.stopwatch.spent_on(Phase::Backward);
+        let mut update = None;
+        if self.update_is_due(place) {
+            let examples = std::mem::take(&mut self.pending.examples);
+            if let Some(mut gradients) = self.pending.take(false)? {
+                let first = gradients.norm_on_gpu(parameters, device)?;
+                self.keep(&gradients)?;
+                let mut norm = first.clone();
+                if let Some(limit) = self.settings.train.clip_value {
+                    gradients.clip_value(limit)?;
+                    norm = gradients.norm_on_gpu(parameters, device)?;
+                }
+                self.set_rate();
+                let clip = self.settings.train.clip_norm;
+                self.optimizer.announce_on_gpu(cell, gradients.factor(), clip)?;
+                self.optimizer.apply_on_gpu(&gradients, cell, &norm)?;
+                update = Some(UnreadUpdate {
+                    step: self.optimizer.updates(),
+                    norm: Number::There(first),
+                    examples,
+                });
+            }
+        }
+        self.stopwatch.spent_on(Phase::Update);
+        self.leave_unread(batch, epoch, terms.weight, (mean.detach(), outputs.detach()), update);
+        Ok(())
     }
 
     #[cfg(not(feature = "cuda"))]
-    fn update_there(&mut self, _: &mut Gradients) -> Result<Number, Error> {
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    fn learn_there(&mut self, _: &Batch, _: u32, _: Place) -> Result<(), Error> {
         let device = self.network.device();
-        Err(candle_core::Error::Msg(format!("this build has no updates for {device:?}")).into())
+        Err(candle_core::Error::Msg(format!("this build has no steps for {device:?}")).into())
     }
 
     /// The network after the update whose gradients were kept.
@@ -391,7 +533,7 @@ fn norms(unread: &[Unread]) -> candle_core::Result<Vec<Option<f64>>> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
+    use candle_core::Var;
 
     use super::*;
     use crate::evaluate::Problem;

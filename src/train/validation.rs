@@ -1,12 +1,13 @@
 //! Loss and scores of examples as they are, with the network as it is.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::Error;
 use super::batches::{Batch, Data, Labels, Preparation, for_each_batch};
 use super::divergence::{Divergence, Symptom};
 use super::loss::{ExampleWeights, Loss, predictions};
 use super::pairs::Outputs;
+use super::trainer::read_every;
 use crate::evaluate::{Score, score};
 use crate::nn::{Mode, Network};
 
@@ -36,6 +37,29 @@ impl Validation<'_> {
         let mut predicted = Vec::with_capacity(examples.len() * data.problem.width());
         let mut whole: Vec<(Tensor, Tensor, Option<Tensor>)> = Vec::new();
         let mut stopped = false;
+        // Losses of outputs that are not learned from are the CPU's work, wherever the outputs come from.
+        let mut take = |(outputs, batch): (Outputs, Batch)| -> Result<(), Error> {
+            let outputs = outputs.on_host()?;
+            let total = outputs.total(loss, &batch, data)?;
+            let outputs = outputs.predicted;
+            let batch_sum = f64::from(total.sum.to_dtype(DType::F32)?.to_scalar::<f32>()?);
+            let batch_predicted = predictions(data.problem, &outputs)?;
+            if !batch_sum.is_finite() {
+                return Err(self.diverged(Symptom::ValidationLoss, batch_sum, &batch));
+            }
+            if let Some(&value) = batch_predicted.iter().find(|value| !value.is_finite()) {
+                return Err(self.diverged(Symptom::ValidationPrediction, value.into(), &batch));
+            }
+            sum += batch_sum;
+            weight += total.weight;
+            predicted.extend(batch_predicted);
+            if loss.is_of_whole_batch() {
+                whole.push((outputs, batch.targets, batch.weights));
+            }
+            Ok(())
+        };
+        let device = self.network.device();
+        let mut unread = Vec::new();
         let preparation = Preparation {
             weights: self.weights,
             ..Preparation::default()
@@ -44,29 +68,17 @@ impl Validation<'_> {
             data,
             examples,
             self.batch_size,
-            self.network.device(),
+            device,
             preparation,
             |batch| -> Result<bool, Error> {
                 stopped = interrupted();
                 if stopped {
                     return Ok(false);
                 }
-                let outputs = Outputs::of(self.network, &batch, Mode::Evaluate)?.detach();
-                let total = outputs.total(loss, &batch, data)?;
-                let outputs = outputs.predicted;
-                let batch_sum = f64::from(total.sum.to_dtype(DType::F32)?.to_scalar::<f32>()?);
-                let batch_predicted = predictions(data.problem, &outputs)?;
-                if !batch_sum.is_finite() {
-                    return Err(self.diverged(Symptom::ValidationLoss, batch_sum, &batch));
-                }
-                if let Some(&value) = batch_predicted.iter().find(|value| !value.is_finite()) {
-                    return Err(self.diverged(Symptom::ValidationPrediction, value.into(), &batch));
-                }
-                sum += batch_sum;
-                weight += total.weight;
-                predicted.extend(batch_predicted);
-                if loss.is_of_whole_batch() {
-                    whole.push((outputs.to_device(&Device::Cpu)?, batch.targets, batch.weights));
+                let outputs = Outputs::of(self.network, &batch, Mode::Evaluate)?.detach()?;
+                unread.push((outputs, batch));
+                if unread.len() >= read_every(device) {
+                    unread.drain(..).try_for_each(&mut take)?;
                 }
                 Ok(true)
             },
@@ -74,6 +86,7 @@ impl Validation<'_> {
         if stopped {
             return Ok(None);
         }
+        unread.drain(..).try_for_each(&mut take)?;
         let truth: Labels = data.labels.select(data.problem, examples);
         Ok(Some(Evaluated {
             loss: match loss.is_of_whole_batch() {

@@ -1596,8 +1596,22 @@ EXPORT CUresult cuGraphDestroy(Graph *graph) {
 EXPORT CUresult cuGraphGetNodes(Graph *graph, void **nodes, size_t *count) {
     Guard guard(state().lock);
     if (!state().graphs.count(graph) || !count) return INVALID_VALUE;
-    if (nodes) not_emulated("cuGraphGetNodes for the nodes themselves");
-    *count = graph->recording->operations.size();
+    auto &operations = graph->recording->operations;
+    if (nodes) {
+        if (*count > operations.size()) *count = operations.size();
+        for (size_t i = 0; i < *count; i++) nodes[i] = &operations[i];
+        return SUCCESS;
+    }
+    *count = operations.size();
+    return SUCCESS;
+}
+
+// Work of libraries counts as a kernel each.
+EXPORT CUresult cuGraphNodeGetType(void *node, int *type) {
+    if (!node || !type) return INVALID_VALUE;
+    std::string name = static_cast<Operation *>(node)->name;
+    auto begins = [&](const char *with) { return name.rfind(with, 0) == 0; };
+    *type = begins("cuMemcpy") ? 1 : begins("cuMemset") ? 2 : begins("cuMemAlloc") ? 10 : begins("cuMemFree") ? 11 : 0;
     return SUCCESS;
 }
 

@@ -74,7 +74,7 @@ impl Frame<'_> {
         watch.stage.finish(&format!("{}{best}", fitted.place));
         self.recorder.event(
             "trained",
-            serde_json::json!({ "stop": fitted.stop.name(), "epochs": fitted.epochs, "steps": fitted.steps, "best_epoch": fitted.best_epoch, "best_step": fitted.best_step }),
+            serde_json::json!({ "stop": fitted.stop.name(), "epochs": fitted.epochs, "steps": fitted.steps, "best_epoch": fitted.best_epoch, "best_step": fitted.best_step, "launches": fitted.launches }),
         );
         Ok((fitted, watch.rows))
     }

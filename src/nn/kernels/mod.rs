@@ -39,7 +39,7 @@ pub use avg_pool2d::avg_pool2d;
 pub use batch_norm::{BatchStatistics, OnGpu, batch_norm};
 pub use cells::{Cells, Windows};
 pub use conv::{Block, Geometry, LARGEST_WINDOW, Norm, Order, Rectifier, conv_block, conv2d, normalized_conv_block};
-pub use dropout::dropout;
+pub use dropout::{Step, dropout};
 pub use frames::linear_of_frames;
 pub use gru::{Direction, gru};
 pub use layer_norm::layer_norm;

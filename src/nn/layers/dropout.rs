@@ -15,9 +15,6 @@ pub fn apply(value: &Tensor, probability: Option<f64>, pass: Pass, place: u64) -
     if probability == 0.0 {
         return Ok(value.clone());
     }
-    let position = match place {
-        0 => vec![step, pass.layer],
-        place => vec![step, pass.layer, place],
-    };
-    kernels::dropout(value, probability, Generator::keyed(seed, "dropout", &position))
+    let generator = Generator::keyed(seed, "dropout", &[pass.layer, place]);
+    kernels::dropout(value, probability, &generator, step)
 }

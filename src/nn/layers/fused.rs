@@ -84,6 +84,7 @@ mod tests {
 
     use super::*;
     use crate::nn::builder::Builder;
+    use crate::nn::kernels::Step;
     use crate::nn::plan::Plan;
     use crate::nn::spec::NetworkSpec;
     use crate::random::Generator;
@@ -142,7 +143,13 @@ mod tests {
             let mut generator = Generator::keyed(3, "test", &[]);
             let values: Vec<f32> = (0..3 * 2 * 9 * 11).map(|_| generator.normal() as f32).collect();
             let input = Var::from_tensor(&Tensor::from_vec(values, (3, 2, 9, 11), &Device::Cpu).unwrap()).unwrap();
-            for mode in [Mode::Train { seed: 1, step: 2 }, Mode::Evaluate] {
+            for mode in [
+                Mode::Train {
+                    seed: 1,
+                    step: Step::Known(2),
+                },
+                Mode::Evaluate,
+            ] {
                 let (layers, parameters) = layers(&sequence.join(", "));
                 assert_eq!(
                     Fused::begins(&layers).map_or(1, |fused| fused.layers),

@@ -14,7 +14,7 @@ pub fn total(predicted: &Tensor, target: &Tensor, targets: &[f32], weights: Opti
     let examples = predicted.dim(0)? as f64;
     let shares = match weights {
         Some(weights) => {
-            let weights = weights.to_dtype(predicted.dtype())?.to_device(predicted.device())?;
+            let weights = weights.to_dtype(predicted.dtype())?;
             weights.broadcast_div(&(weights.sum_keepdim(0)? + f64::MIN_POSITIVE)?)?
         }
         None => predicted.ones_like()?.affine(1.0 / examples, 0.0)?,

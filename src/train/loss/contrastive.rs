@@ -8,17 +8,52 @@
 //! for; their picture and clip are what others must tell apart. And pictures and clips recur: where the picture of one pair and the clip of another
 //! are known to match, that is no mistake, so it is left out of the sums.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::super::pairs::PairBatch;
 use super::super::spec::loss::{ContrastiveSpec, PairWeighting};
 use super::Total;
+use super::terms::{Of, Term, TermKind};
 use crate::nn::PairOutputs;
 use crate::nn::kernels::product;
 use crate::nn::pair::normalized;
 
 /// What is left out of a sum of exponentials.
 const LEFT_OUT: f32 = -1e9;
+
+fn is_match(score: f32, spec: &ContrastiveSpec) -> bool {
+    f64::from(score) >= spec.min_score
+}
+
+/// How much a pair of this score counts; 0 where it is no match.
+fn weight(score: f32, spec: &ContrastiveSpec) -> f32 {
+    match (is_match(score, spec), spec.weighting) {
+        (false, _) => 0.0,
+        (true, PairWeighting::None) => 1.0,
+        (true, PairWeighting::Score) => score,
+    }
+}
+
+/// The same loss, as the mean over the pairs, for a kernel.
+pub fn term(batch: &PairBatch, spec: &ContrastiveSpec) -> Term {
+    let scores = || batch.scores.iter().copied();
+    let matches: f64 = scores().map(|score| f64::from(weight(score, spec))).sum();
+    let coefficient = |score| match matches > 0.0 {
+        true => (f64::from(weight(score, spec)) / matches) as f32,
+        false => 0.0,
+    };
+    let mut facts: Vec<u32> = batch.pairs.iter().map(|pair| pair.image).collect();
+    facts.extend(batch.pairs.iter().map(|pair| pair.clip));
+    facts.extend(scores().map(|score| u32::from(is_match(score, spec))));
+    facts.extend(scores().map(|score| coefficient(score).to_bits()));
+    Term {
+        kind: TermKind::Contrastive {
+            temperature: spec.temperature,
+        },
+        of: Of::Likeness,
+        facts,
+    }
+}
 
 /// How much each pair of a batch counts, and what is left out of the sums.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,21 +65,8 @@ struct Roles {
 }
 
 fn roles(batch: &PairBatch, spec: &ContrastiveSpec) -> Roles {
-    let matches = |pair: usize| {
-        batch
-            .scores
-            .get(pair)
-            .is_some_and(|score| f64::from(*score) >= spec.min_score)
-    };
-    let weights = batch
-        .scores
-        .iter()
-        .enumerate()
-        .map(|(pair, &score)| match (matches(pair), spec.weighting) {
-            (false, _) => 0.0,
-            (true, PairWeighting::None) => 1.0,
-            (true, PairWeighting::Score) => score,
-        });
+    let matches = |pair: usize| batch.scores.get(pair).is_some_and(|&score| is_match(score, spec));
+    let weights = batch.scores.iter().map(|&score| weight(score, spec));
     let mut mask = vec![0.0; batch.pairs.len() * batch.pairs.len()];
     for (row, image) in batch.pairs.iter().enumerate() {
         for (column, clip) in batch.pairs.iter().enumerate().filter(|(column, _)| *column != row) {
@@ -66,7 +88,7 @@ pub fn total(outputs: &PairOutputs, batch: &PairBatch, targets: &Tensor, spec: &
     let pairs = batch.pairs.len();
     let Roles { weights, mask } = roles(batch, spec);
     let device = outputs.image.device();
-    let mut sum = Tensor::zeros((), outputs.image.dtype(), &Device::Cpu)?.to_device(device)?;
+    let mut sum = Tensor::zeros((), outputs.image.dtype(), device)?;
     let matches: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
     if matches > 0.0 {
         let similarity = product(&normalized(&outputs.image)?, &normalized(&outputs.audio)?.t()?)?;
@@ -85,7 +107,7 @@ pub fn total(outputs: &PairOutputs, batch: &PairBatch, targets: &Tensor, spec: &
         sum = (sum + both.affine(-0.5 * pairs as f64 / matches, 0.0)?)?;
     }
     if spec.score_weight > 0.0 {
-        let squares = (&outputs.score - targets.to_device(device)?)?.sqr()?.sum_all()?;
+        let squares = (&outputs.score - targets)?.sqr()?.sum_all()?;
         sum = (sum + squares.affine(spec.score_weight, 0.0)?)?;
     }
     Ok(Total {
@@ -96,7 +118,7 @@ pub fn total(outputs: &PairOutputs, batch: &PairBatch, targets: &Tensor, spec: &
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Var};
+    use candle_core::{DType, Device, Var};
 
     use super::*;
     use crate::train::pairs::PairOf;

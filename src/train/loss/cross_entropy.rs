@@ -26,9 +26,7 @@ pub fn total(
     let device = logits.device();
     let column = |values: Vec<f32>| Tensor::from_vec(values, labels.len(), device)?.to_dtype(logits.dtype());
     let log_probability = candle_nn::ops::log_softmax(logits, 1)?;
-    let truth = log_probability
-        .gather(&classes.to_device(device)?.unsqueeze(1)?, 1)?
-        .squeeze(1)?;
+    let truth = log_probability.gather(&classes.unsqueeze(1)?, 1)?.squeeze(1)?;
     let mut sum = (truth * column(of_truth)?)?.sum_all()?.neg()?;
     if smoothing > 0.0 {
         let of_classes = Tensor::new(class_weights, device)?.to_dtype(logits.dtype())?;

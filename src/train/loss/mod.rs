@@ -11,10 +11,12 @@ mod ccc;
 mod contrastive;
 mod cross_entropy;
 mod regression;
+pub mod terms;
 mod weights;
 
 use candle_core::{DType, Device, Result, Tensor};
 
+pub use terms::Terms;
 pub use weights::{Agreement, ExampleWeights};
 
 use super::Error;
@@ -114,18 +116,17 @@ impl Loss {
     }
 
     /// Of pairs: the loss of their scores, or that of their embeddings. `target`: the true scores, `[batch, 1]`.
-    pub(super) fn of_pairs(&self, outputs: &PairOutputs, batch: &PairBatch, target: &Tensor) -> Result<Total> {
+    pub fn of_pairs(&self, outputs: &PairOutputs, batch: &PairBatch, target: &Tensor) -> Result<Total> {
         match &self.kind {
             Kind::Contrastive(spec) => contrastive::total(outputs, batch, target, spec),
             _ => self.total(&outputs.score, target, None),
         }
     }
 
-    /// `predicted` `[batch, outputs]` on any device, `target` and `weights` on the CPU; `target` `[batch, targets]` floats, or `[batch]` class indices (u32); `weights` of the
+    /// `predicted` `[batch, outputs]`; `target` `[batch, targets]` floats, or `[batch]` class indices (u32); `weights` of the
     /// examples, `[batch, targets]` or `[batch]`.
     pub fn total(&self, predicted: &Tensor, target: &Tensor, weights: Option<&Tensor>) -> Result<Total> {
-        // What is known of the examples is in the CPU's memory: nothing waits for a GPU to say it again.
-        let truth = &target.to_device(predicted.device())?;
+        let truth = target;
         let regression = |distance: Tensor| regression::total(&distance, &self.targets, weights);
         match &self.kind {
             Kind::Mse => regression((predicted - truth)?.sqr()?),

@@ -28,7 +28,7 @@ pub fn total(distance: &Tensor, targets: &[f32], weights: Option<&Tensor>) -> Re
     }
     let weights = value_weights(distance, targets, weights)?;
     Ok(Total {
-        sum: (distance * weights.to_device(distance.device())?)?.sum_all()?,
+        sum: (distance * &weights)?.sum_all()?,
         weight: weights
             .to_dtype(candle_core::DType::F64)?
             .sum_all()?

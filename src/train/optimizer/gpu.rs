@@ -6,14 +6,8 @@ use super::host::Update;
 use super::{Memory, Rule, Slot};
 use crate::nn::kernels::cuda;
 
-/// Updates the parameters that have a gradient.
-pub(super) fn update(
-    slots: &[Slot],
-    gradients: &[Option<Tensor>],
-    norm: &Tensor,
-    how: Update,
-    clip_norm: Option<f64>,
-) -> Result<()> {
+/// Updates the parameters that have a gradient, by the rule that was announced.
+pub(super) fn update(slots: &[Slot], gradients: &[Option<Tensor>], cell: &cuda::StepCell, norm: &Tensor) -> Result<()> {
     let mut on_gpu = Vec::with_capacity(slots.len());
     for (slot, gradient) in slots.iter().zip(gradients) {
         let Some(gradient) = gradient else { continue };
@@ -27,11 +21,11 @@ pub(super) fn update(
             decayed: slot.decayed,
         });
     }
-    cuda::update(&on_gpu, rule(how, clip_norm), norm)
+    cuda::update(&on_gpu, cell, norm)
 }
 
 /// The numbers that the kernel works with, computed in 64 bits as on the CPU.
-fn rule(how: Update, clip_norm: Option<f64>) -> cuda::Rule {
+pub(super) fn rule(how: Update, clip_norm: Option<f64>) -> cuda::Rule {
     let mut constants = [0.0f32; 8];
     let mut set = |values: &[f64]| {
         for (constant, &value) in constants.iter_mut().zip(values) {

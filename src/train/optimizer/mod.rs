@@ -16,6 +16,8 @@ use candle_core::{Result, Tensor, Var};
 use self::host::Update;
 use super::gradients::Gradients;
 use super::spec::{AdamSpec, DecayOn, OptimizerSpec, RmspropSpec, SgdSpec};
+#[cfg(feature = "cuda")]
+use crate::nn::kernels::cuda;
 
 /// An optimiser over the parameters of a network.
 pub struct Optimizer {
@@ -133,19 +135,26 @@ impl Optimizer {
         Ok(())
     }
 
-    /// One update on a GPU, in one launch for each 64 parameters. `norm`: that of the gradients, on the GPU; where it is no finite number,
-    /// nothing changes. `clip_norm`: the norm that they are scaled down to.
+    /// Counts an update on a GPU and tells it the rule; [`Self::apply_on_gpu`] then does it. `scale`: the factor of the gradients, which are
+    /// not known yet. `clip_norm`: the norm that they are scaled down to.
     #[cfg(feature = "cuda")]
-    pub fn step_on_gpu(&mut self, gradients: &Gradients, norm: &Tensor, clip_norm: Option<f64>) -> Result<()> {
+    pub fn announce_on_gpu(&mut self, cell: &cuda::StepCell, scale: f64, clip_norm: Option<f64>) -> Result<()> {
         self.updates += 1;
         let how = Update {
             rule: &self.rule,
             learning_rate: self.learning_rate,
             weight_decay: self.weight_decay,
             updates: self.updates,
-            scale: gradients.factor(),
+            scale,
         };
-        gpu::update(&self.slots, &gradients.contiguous()?, norm, how, clip_norm)
+        cell.set_rule(gpu::rule(how, clip_norm))
+    }
+
+    /// The update that was announced, in one launch for each 64 parameters. `norm`: that of the gradients, on the GPU; where it is no finite
+    /// number, nothing changes.
+    #[cfg(feature = "cuda")]
+    pub fn apply_on_gpu(&self, gradients: &Gradients, cell: &cuda::StepCell, norm: &Tensor) -> Result<()> {
+        gpu::update(&self.slots, &gradients.contiguous()?, cell, norm)
     }
 
     /// Everything that a checkpoint must hold beside the numbers: what is remembered, by the parameters' names.

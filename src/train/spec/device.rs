@@ -92,6 +92,18 @@ pub enum PrecisionSpec {
     Bf16,
 }
 
+/// Whether the launches of a training step are recorded once and then given to a GPU at once, as a CUDA graph. Changes no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CudaGraphSpec {
+    /// Both are timed during the first steps, and the faster one is taken.
+    #[default]
+    Auto,
+    /// Where that cannot be done, training ends with the reason.
+    On,
+    Off,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

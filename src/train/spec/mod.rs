@@ -7,7 +7,7 @@ pub mod optimizer;
 pub mod schedule;
 
 pub use augment::AugmentSpec;
-pub use device::{DeviceSpec, PrecisionSpec};
+pub use device::{CudaGraphSpec, DeviceSpec, PrecisionSpec};
 pub use loss::{ClassWeights, ContrastiveSpec, LossSpec, PairWeighting, Weighting};
 pub use optimizer::{AdamSpec, DecayOn, OptimizerSpec, RmspropSpec, SgdSpec};
 pub use schedule::{Pace, ScheduleSpec, Warmup};
@@ -40,6 +40,7 @@ pub struct TrainSpec {
     /// Whether a GPU gives the same bits every time: it then takes only algorithms that do, chosen without measuring. The CPU always
     /// does.
     pub deterministic: bool,
+    pub cuda_graph: CudaGraphSpec,
     /// When the validation split is looked at: `"epoch"` (after each), or `{ updates = 200 }`, also in the middle of an epoch. Early
     /// stopping and a plateau count validations, and the training figures of each are those since the one before.
     pub validate_every: ValidateEvery,
@@ -67,6 +68,7 @@ impl Default for TrainSpec {
             device: DeviceSpec::default(),
             precision: PrecisionSpec::default(),
             deterministic: true,
+            cuda_graph: CudaGraphSpec::default(),
             validate_every: ValidateEvery::default(),
             early_stopping: EarlyStoppingSpec::default(),
             max_minutes: None,

@@ -5,6 +5,7 @@ use candle_core::cuda_backend::CudaStorage;
 use candle_core::cuda_backend::cudarc::driver::DeviceRepr;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
+use super::super::dropout::Step;
 use super::gpu::{Address, ELEMENTWISE, Gpu, elements, launch, view, with_address};
 
 /// What a mask is drawn from.
@@ -12,6 +13,8 @@ use super::gpu::{Address, ELEMENTWISE, Gpu, elements, launch, view, with_address
 pub struct Mask {
     /// The key of a [`crate::random::Generator`].
     pub key: [u8; 32],
+    /// The number of its stream.
+    pub step: Step,
     /// Of a value to be left out, in [0, 1).
     pub probability: f64,
     /// What all others are multiplied by.
@@ -36,6 +39,10 @@ impl Mask {
         let out = gpu.empty::<f32>(count)?;
         let to = gpu.address(&out);
         let config = elements(count.div_ceil(8));
+        let (stream, stream_at) = match self.step {
+            Step::Known(step) => (step, Address::NONE),
+            Step::OnGpu(cell) => (0, cell.step()),
+        };
         launch!(
             gpu,
             ELEMENTWISE,
@@ -45,6 +52,8 @@ impl Mask {
             to,
             count,
             self.words(),
+            stream,
+            stream_at,
             self.probability,
             self.keep
         )?;

@@ -1,17 +1,18 @@
 //! Arrays on their way to a GPU while it works on others.
 //!
-//! An array is written into page-locked memory, copied from there to a room on the GPU by a stream of its own, and from the room into
-//! a tensor by the stream that computes (which takes as long as reading it once). Events order the two streams; the host waits only
-//! for a copy whose memory it is to write again.
+//! An array is written into page-locked memory, copied from there to a room on the GPU by a stream of its own, and from the room to
+//! its desk by the stream that computes (which takes as long as reading it twice). Events order the two streams; the host waits only
+//! for a copy whose memory it is to write again. A desk is always the same memory, so that recorded launches ([`super::graph`]) find the next batch
+//! where the last one was.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use candle_core::cuda_backend::cudarc::driver::{CudaEvent, CudaSlice, CudaStream, PinnedHostSlice};
+use candle_core::cuda_backend::cudarc::driver::{CudaEvent, CudaSlice, CudaStream, PinnedHostSlice, result};
 use candle_core::cuda_backend::{CudaDevice, DeviceId};
 use candle_core::{Device, Error, Result, Shape, Tensor};
 
-use super::gpu::Gpu;
+use super::gpu::{Address, Gpu, with_address};
 
 /// Feeders that nobody uses at the moment.
 static IDLE: Mutex<Vec<Feeder>> = Mutex::new(Vec::new());
@@ -23,6 +24,8 @@ pub struct Feeder {
     /// Numbers that fit into a room.
     size: usize,
     number: usize,
+    /// What the stream that computes reads, `[size]` each.
+    desks: Vec<Tensor>,
     back: Sender<Place>,
     free: Mutex<Receiver<Place>>,
 }
@@ -41,7 +44,6 @@ struct Place {
 pub struct Room {
     place: Option<Place>,
     back: Sender<Place>,
-    device: CudaDevice,
     copies: Arc<CudaStream>,
     length: usize,
 }
@@ -50,11 +52,18 @@ pub struct Room {
 pub struct Loaded(Room);
 
 impl Feeder {
-    /// With `number` places of at least `size` numbers.
-    pub fn of(device: &Device, number: usize, size: usize) -> Result<Self> {
+    /// With `desks` for arrays of at most `size` numbers that are needed at once, and `ahead` more places for each that wait or are
+    /// under way.
+    pub fn of(device: &Device, desks: usize, ahead: usize, size: usize) -> Result<Self> {
+        let number = desks * ahead;
         let device = device.as_cuda_device()?;
         let mut idle = IDLE.lock().map_err(|_| poisoned())?;
-        let fits = |feeder: &Self| feeder.device.id() == device.id() && feeder.number >= number && feeder.size >= size;
+        let fits = |feeder: &Self| {
+            feeder.device.id() == device.id()
+                && feeder.number >= number
+                && feeder.desks.len() >= desks
+                && feeder.size >= size
+        };
         if let Some(found) = idle.iter().position(fits) {
             return Ok(idle.swap_remove(found));
         }
@@ -62,10 +71,10 @@ impl Feeder {
         let id: DeviceId = device.id();
         idle.retain(|feeder| feeder.device.id() != id);
         drop(idle);
-        Self::new(device, number, size.max(1))
+        Self::new(device, desks, number, size.max(1))
     }
 
-    fn new(device: &CudaDevice, number: usize, size: usize) -> Result<Self> {
+    fn new(device: &CudaDevice, desks: usize, number: usize, size: usize) -> Result<Self> {
         let gpu = Gpu::of(device);
         let stream = device.cuda_stream();
         let copies = stream.context().new_stream().map_err(Error::wrap)?;
@@ -82,6 +91,8 @@ impl Feeder {
             };
             let _ = back.send(place);
         }
+        let desks = (0..desks).map(|_| Ok(gpu.tensor(gpu.empty::<f32>(size)?, size)));
+        let desks = desks.collect::<Result<_>>()?;
         // The rooms are there for both streams.
         stream.synchronize().map_err(Error::wrap)?;
         Ok(Self {
@@ -89,6 +100,7 @@ impl Feeder {
             copies,
             size,
             number,
+            desks,
             back,
             free: Mutex::new(free),
         })
@@ -108,10 +120,33 @@ impl Feeder {
         Ok(Room {
             place: Some(place),
             back: self.back.clone(),
-            device: self.device.clone(),
             copies: Arc::clone(&self.copies),
             length,
         })
+    }
+
+    /// An array as a tensor on one of the desks, for the stream that computes. The one that was there before is gone; the room is
+    /// free again.
+    #[allow(unsafe_code)]
+    pub fn lay(&self, mut loaded: Loaded, desk: usize, shape: impl Into<Shape>) -> Result<Tensor> {
+        let stream = self.device.cuda_stream();
+        let length = loaded.0.length;
+        let (Some(place), Some(desk)) = (&mut loaded.0.place, self.desks.get(desk)) else {
+            return Err(poisoned());
+        };
+        if let Some(copied) = &place.copied {
+            stream.wait(copied).map_err(Error::wrap)?;
+        }
+        let tensor = desk.narrow(0, 0, length)?.reshape(shape)?;
+        let gpu = Gpu::of(&self.device);
+        let Address(from) = gpu.address(&place.room);
+        with_address::<f32, _>(&tensor, |Address(to)| {
+            let bytes = length * size_of::<f32>();
+            // SAFETY: room and desk have `length` numbers at least, and everything that reads the desk runs on this stream, in order.
+            unsafe { result::memcpy_dtod_async(to, from, bytes, stream.cu_stream()) }.map_err(Error::wrap)
+        })?;
+        place.taken = Some(stream.record_event(None).map_err(Error::wrap)?);
+        Ok(tensor)
     }
 
     /// Keeps it for the next user.
@@ -152,27 +187,6 @@ impl Room {
         self.copies.memcpy_htod(numbers, &mut room).map_err(Error::wrap)?;
         place.copied = Some(self.copies.record_event(None).map_err(Error::wrap)?);
         Ok(Loaded(self))
-    }
-}
-
-impl Loaded {
-    /// As a tensor, for the stream that computes. The room is free again.
-    pub fn tensor(mut self, shape: impl Into<Shape>) -> Result<Tensor> {
-        let gpu = Gpu::of(&self.0.device);
-        let stream = self.0.device.cuda_stream();
-        let length = self.0.length;
-        let Some(place) = &mut self.0.place else {
-            return Err(poisoned());
-        };
-        if let Some(copied) = &place.copied {
-            stream.wait(copied).map_err(Error::wrap)?;
-        }
-        let mut out = gpu.empty::<f32>(length)?;
-        stream
-            .memcpy_dtod(&place.room.slice(..length), &mut out.slice_mut(..length))
-            .map_err(Error::wrap)?;
-        place.taken = Some(stream.record_event(None).map_err(Error::wrap)?);
-        Ok(gpu.tensor(out, shape))
     }
 }
 

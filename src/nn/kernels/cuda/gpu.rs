@@ -1,10 +1,10 @@
 //! Kernels, arrays and launches on one GPU.
 
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DevicePtr, DeviceRepr, LaunchConfig};
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DevicePtr, DeviceRepr, LaunchConfig, result};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage};
 use candle_core::op::BackpropOp;
-use candle_core::{Layout, Result, Shape, Storage, Tensor};
+use candle_core::{DType, Layout, Result, Shape, Storage, Tensor};
 
 /// A file of kernels, compiled to PTX.
 #[derive(Clone, Copy)]
@@ -27,6 +27,7 @@ pub const BLOCK: Source = source!("block");
 pub const POOL: Source = source!("pool");
 pub const SEQUENCE: Source = source!("sequence");
 pub const UPDATE: Source = source!("update");
+pub const LOSS: Source = source!("loss");
 
 /// Threads of a block where nothing else is said; the kernels' `REDUCED`.
 pub const THREADS: u32 = 256;
@@ -47,6 +48,7 @@ impl Address {
 unsafe impl DeviceRepr for Address {}
 
 /// One GPU, for the length of an operator.
+#[derive(Clone)]
 pub struct Gpu {
     pub device: CudaDevice,
 }
@@ -121,6 +123,35 @@ pub fn with_address<T: CudaDType, R>(tensor: &Tensor, work: impl FnOnce(Address)
                 tensor.device()
             )
         }
+    }
+}
+
+/// Where the numbers of a tensor on the GPU begin.
+pub fn address(tensor: &Tensor) -> Result<u64> {
+    with_address::<f32, _>(tensor, |Address(address)| Ok(address))
+}
+
+/// Writes the numbers of a tensor over those of another one on the same GPU, of the same type and size.
+#[allow(unsafe_code)]
+pub fn copy_over(from: &Tensor, to: &Tensor) -> Result<()> {
+    if from.dtype() != to.dtype() || from.elem_count() != to.elem_count() || !to.is_contiguous() {
+        candle_core::bail!(
+            "a tensor {:?} cannot be written over one {:?}",
+            from.shape(),
+            to.shape()
+        )
+    }
+    let gpu = Gpu::of_tensor(from)?;
+    let bytes = from.elem_count() * from.dtype().size_in_bytes();
+    let copy = |Address(source): Address, Address(goal): Address| {
+        let stream = gpu.device.cuda_stream();
+        // SAFETY: both have so many bytes, and are used on this stream alone.
+        unsafe { result::memcpy_dtod_async(goal, source, bytes, stream.cu_stream()) }.map_err(candle_core::Error::wrap)
+    };
+    match from.dtype() {
+        DType::F32 => with_address::<f32, _>(from, |source| with_address::<f32, _>(to, |goal| copy(source, goal))),
+        DType::F64 => with_address::<f64, _>(from, |source| with_address::<f64, _>(to, |goal| copy(source, goal))),
+        other => candle_core::bail!("tensors of {other:?} are not copied"),
     }
 }
 

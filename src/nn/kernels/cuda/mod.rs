@@ -11,13 +11,17 @@ mod block;
 mod convolution;
 mod cudnn;
 mod dropout;
+mod facts;
 mod feeder;
 mod gpu;
+mod graph;
+mod loss;
 mod norm;
 mod pool;
 mod product;
 mod recurrence;
 mod settings;
+mod step_cell;
 mod update;
 
 pub use activation::{activation, activation_gradient};
@@ -26,10 +30,15 @@ pub use block::{
     forward as block_forward,
 };
 pub use dropout::{Mask, dropout};
+pub use facts::{Facts, FactsAt};
 pub use feeder::{Feeder, Loaded, Room};
+pub use gpu::{address, copy_over};
+pub use graph::{Graph, prepared, record};
+pub use loss::{Distance, LossKind, loss};
 pub use norm::{Followed, LayerNormed, Statistics, batch_norm, batch_norm_gradient, layer_norm, layer_norm_gradient};
 pub use pool::{Winners, average_pool, average_pool_gradient, max_pool, max_pool_gradient};
-pub use product::product_in_bfloat16;
+pub use product::{product_in_bfloat16, set_up_products};
 pub use recurrence::{Gates, gru, gru_gradient};
 pub use settings::{Precision, Settings, configure, settings};
+pub use step_cell::{StepCell, StepCellUse};
 pub use update::{Memory, Rule, Slot, norm as gradient_norm, update};

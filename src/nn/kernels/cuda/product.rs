@@ -1,8 +1,9 @@
-//! Matrix products in 16 bits, summed in 32 (cuBLAS, through Candle).
+//! Matrix products (cuBLAS, through Candle): what they need, and those in 16 bits, summed in 32.
 
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::CudaStorage;
+use candle_core::cuda_backend::cudarc::cublas;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
+use candle_core::cuda_backend::{CudaDevice, CudaStorage};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use half::bf16;
 
@@ -11,6 +12,26 @@ use super::gpu::{Address, ELEMENTWISE, Gpu, elements, launch, view, with_address
 /// `[rows, inner]` · `[inner, columns]` → `[rows, columns]`; all of them in 32 bits, the factors and the result rounded to 16.
 pub fn product_in_bfloat16(left: &Tensor, right: &Tensor) -> Result<Tensor> {
     left.contiguous()?.apply_op2(&right.contiguous()?, Product)
+}
+
+/// Gives cuBLAS a workspace of its own, which it shares with nobody. Its choice of an algorithm goes by what room there is: without this it may choose
+/// another one while launches are recorded, and give other bits. A GPU without room for it goes on without.
+#[allow(unsafe_code)]
+pub fn set_up_products(device: &CudaDevice) -> Result<()> {
+    /// What NVIDIA recommends for its larger devices.
+    const BYTES: usize = 32 << 20;
+    let gpu = Gpu::of(device);
+    let Ok(workspace) = gpu.empty::<u8>(BYTES) else {
+        return Ok(());
+    };
+    let Address(address) = gpu.address(&workspace);
+    // For as long as the process lives: cuBLAS keeps the address.
+    std::mem::forget(workspace);
+    let handle = device.cublas_handle();
+    // SAFETY: the handle is alive, and so many bytes at the address are nobody else's.
+    unsafe { cublas::sys::cublasSetWorkspace_v2(*handle.handle(), address as *mut std::ffi::c_void, BYTES) }
+        .result()
+        .map_err(candle_core::Error::wrap)
 }
 
 struct Product;

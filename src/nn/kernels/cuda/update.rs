@@ -4,6 +4,7 @@ use candle_core::cuda_backend::cudarc::driver::DeviceRepr;
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::gpu::{Address, Gpu, UPDATE, blocks, launch, with_address};
+use super::step_cell::StepCell;
 
 /// The most parameters of one launch: their addresses are its arguments, which are 4 KiB at most.
 const TENSORS: usize = 64;
@@ -148,10 +149,11 @@ pub fn norm(slots: &[Slot], factor: f64, device: &Device) -> Result<Tensor> {
     Ok(gpu.tensor(out, ()))
 }
 
-/// Updates all parameters and what is remembered of them, in one launch for each 64; not at all where `norm`, which is that of
-/// [`norm`], is no finite number.
-pub fn update(slots: &[Slot], rule: Rule, norm: &Tensor) -> Result<()> {
+/// Updates all parameters and what is remembered of them by the rule of `cell`, in one launch for each 64; not at all where `norm`, which is that
+/// of [`norm`], is no finite number.
+pub fn update(slots: &[Slot], cell: &StepCell, norm: &Tensor) -> Result<()> {
     let gpu = Gpu::of_tensor(norm)?;
+    let rule = cell.whole();
     with_address::<f64, _>(norm, |norm| {
         for slots in slots.chunks(TENSORS) {
             let tensors = Tensors::new(slots)?;
@@ -170,6 +172,6 @@ mod tests {
 
     #[test]
     fn the_arguments_fit_into_a_launch() {
-        assert!(size_of::<Tensors>() + size_of::<Rule>() + size_of::<Address>() <= 4096);
+        assert!(size_of::<Tensors>() + 2 * size_of::<Address>() <= 4096);
     }
 }

@@ -90,18 +90,20 @@ struct ChaChaKey {
     unsigned int words[8];
 };
 
-// value * mask, with the masks that the CPU draws: ChaCha8 (Bernstein 2008) with a 64-bit counter from 0, and of each draw of 64
-// bits the upper 53 as a number in [0, 1). A thread makes one block of the stream: eight draws.
-extern "C" __global__ void dropout(const float *input, float *out, size_t count, ChaChaKey key, double probability,
-                                   float keep) {
+// value * mask, with the masks that the CPU draws: ChaCha8 (Bernstein 2008) with a 64-bit counter from 0 and the stream of this number
+// (where `stream_at` points to one, of that), and of each draw of 64 bits the upper 53 as a number in [0, 1). A thread makes one
+// block of the stream: eight draws.
+extern "C" __global__ void dropout(const float *input, float *out, size_t count, ChaChaKey key, unsigned long long stream,
+                                   const unsigned long long *stream_at, double probability, float keep) {
     size_t blocks = (count + 7) / 8;
+    if (stream_at) stream = *stream_at;
     for (size_t block = first_index(); block < blocks; block += index_step()) {
         unsigned int initial[16] = {0x61707865u, 0x3320646eu, 0x79622d32u, 0x6b206574u};
         for (int i = 0; i < 8; i++) initial[4 + i] = key.words[i];
         initial[12] = (unsigned int)block;
         initial[13] = (unsigned int)(block >> 32);
-        initial[14] = 0;
-        initial[15] = 0;
+        initial[14] = (unsigned int)stream;
+        initial[15] = (unsigned int)(stream >> 32);
         unsigned int s[16];
         for (int i = 0; i < 16; i++) s[i] = initial[i];
         for (int round = 0; round < 4; round++) {

@@ -66,8 +66,23 @@ struct Rule {
     double clip_norm;
 };
 
+// What changes from step to step, on the device, so that recorded launches can be done again.
+struct Cell {
+    unsigned long long step;
+    Rule rule;
+};
+
+extern "C" __global__ void set_step(Cell *cell, unsigned long long step) {
+    if (threadIdx.x == 0) cell->step = step;
+}
+
+extern "C" __global__ void set_rule(Cell *cell, Rule rule) {
+    if (threadIdx.x == 0) cell->rule = rule;
+}
+
 // `norm`: of all gradients. Where it is no finite number, nothing changes.
-extern "C" __global__ void update(Tensors tensors, Rule rule, const double *norm) {
+extern "C" __global__ void update(Tensors tensors, const Cell *cell, const double *norm) {
+    const Rule &rule = cell->rule;
     double total = norm[0];
     if (!(total <= 1.7976931348623157e308)) return;
     double factor = rule.scale;

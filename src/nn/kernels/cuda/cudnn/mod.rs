@@ -1,20 +1,23 @@
 //! cuDNN: one handle for each GPU, and for each convolution the descriptors and the algorithms that were chosen for it.
 
+mod algorithm;
+mod descriptors;
+
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::sync::{Arc, Mutex};
 
+use algorithm::{Choice, Offer, WORKSPACE, choose, data_algorithm, filter_algorithm, forward_algorithm};
 use candle_core::Result;
 use candle_core::cuda_backend::DeviceId;
 use candle_core::cuda_backend::cudarc::cudnn::result::CudnnError;
 use candle_core::cuda_backend::cudarc::cudnn::{result, sys};
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
+use descriptors::Descriptors;
 
-use super::gpu::{Address, Gpu, int};
-use super::settings::{Precision, Settings};
+use super::gpu::{Address, Gpu};
+use super::settings::Settings;
 
-/// The most that an algorithm may use beside its arrays, in bytes.
-const WORKSPACE: usize = 1 << 30;
 /// Algorithms that cuDNN is asked for.
 const ASKED: usize = 10;
 
@@ -49,195 +52,8 @@ pub struct Arrays {
     pub output: Address,
 }
 
-/// An algorithm, as cuDNN numbers them within a direction.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Choice {
-    pub algorithm: i32,
-    pub math: i32,
-    pub workspace: usize,
-}
-
-/// What cuDNN answers: `cudnnConvolution…AlgoPerf_t`, with numbers in place of its enumerations, which a newer library may extend.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(C)]
-pub struct Offer {
-    pub algorithm: i32,
-    pub status: i32,
-    /// Milliseconds; negative where it was not measured.
-    pub time: f32,
-    pub memory: usize,
-    pub determinism: i32,
-    pub math: i32,
-    reserved: [i32; 3],
-}
-
-const SUCCESS: i32 = 0;
-const DETERMINISTIC: i32 = 1;
-/// `CUDNN_DEFAULT_MATH`: with numbers of 32 bits tensor cores may round factors to 10 bits.
-const DEFAULT_MATH: i32 = 0;
-const TENSOR_OP_MATH: i32 = 1;
-/// `CUDNN_FMA_MATH`: 32 bits throughout.
-const FMA_MATH: i32 = 3;
-
-/// The first of cuDNN's offers, which are in the order of their time, that is allowed.
-pub fn choose(offers: &[Offer], settings: Settings) -> Option<Choice> {
-    let allowed = |offer: &&Offer| {
-        offer.status == SUCCESS
-            && offer.memory <= WORKSPACE
-            && (!settings.deterministic || offer.determinism == DETERMINISTIC)
-            && (settings.precision != Precision::Float32 || offer.math == FMA_MATH || offer.math == DEFAULT_MATH)
-    };
-    offers.iter().find(allowed).map(|offer| Choice {
-        algorithm: offer.algorithm,
-        // In 32 bits nothing else is ever set, whatever an offer says.
-        math: match settings.precision {
-            Precision::Float32 => FMA_MATH,
-            Precision::Tf32 | Precision::Bf16 => offer.math,
-        },
-        workspace: offer.memory,
-    })
-}
-
-fn math_before_the_choice(precision: Precision) -> i32 {
-    match precision {
-        Precision::Float32 => FMA_MATH,
-        Precision::Tf32 => DEFAULT_MATH,
-        Precision::Bf16 => TENSOR_OP_MATH,
-    }
-}
-
-fn math(number: i32) -> sys::cudnnMathType_t {
-    match number {
-        TENSOR_OP_MATH => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
-        FMA_MATH => sys::cudnnMathType_t::CUDNN_FMA_MATH,
-        2 => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION,
-        _ => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
-    }
-}
-
-fn forward_algorithm(number: i32) -> Result<sys::cudnnConvolutionFwdAlgo_t> {
-    use sys::cudnnConvolutionFwdAlgo_t::*;
-    Ok(match number {
-        0 => CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM,
-        1 => CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
-        2 => CUDNN_CONVOLUTION_FWD_ALGO_GEMM,
-        3 => CUDNN_CONVOLUTION_FWD_ALGO_DIRECT,
-        4 => CUDNN_CONVOLUTION_FWD_ALGO_FFT,
-        5 => CUDNN_CONVOLUTION_FWD_ALGO_FFT_TILING,
-        6 => CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD,
-        7 => CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD_NONFUSED,
-        other => candle_core::bail!("cuDNN named an unknown forward algorithm, {other}"),
-    })
-}
-
-fn data_algorithm(number: i32) -> Result<sys::cudnnConvolutionBwdDataAlgo_t> {
-    use sys::cudnnConvolutionBwdDataAlgo_t::*;
-    Ok(match number {
-        0 => CUDNN_CONVOLUTION_BWD_DATA_ALGO_0,
-        1 => CUDNN_CONVOLUTION_BWD_DATA_ALGO_1,
-        2 => CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT,
-        3 => CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT_TILING,
-        4 => CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD,
-        5 => CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD_NONFUSED,
-        other => candle_core::bail!("cuDNN named an unknown algorithm for input gradients, {other}"),
-    })
-}
-
-fn filter_algorithm(number: i32) -> Result<sys::cudnnConvolutionBwdFilterAlgo_t> {
-    use sys::cudnnConvolutionBwdFilterAlgo_t::*;
-    Ok(match number {
-        0 => CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0,
-        1 => CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1,
-        2 => CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT,
-        3 => CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3,
-        4 => CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD,
-        5 => CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD_NONFUSED,
-        6 => CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT_TILING,
-        other => candle_core::bail!("cuDNN named an unknown algorithm for kernel gradients, {other}"),
-    })
-}
-
 fn failed(what: &str) -> impl Fn(CudnnError) -> candle_core::Error {
     move |error| candle_core::Error::Msg(format!("cuDNN: {what} failed with {error}"))
-}
-
-/// What cuDNN knows a convolution by.
-struct Descriptors {
-    input: sys::cudnnTensorDescriptor_t,
-    kernel: sys::cudnnFilterDescriptor_t,
-    output: sys::cudnnTensorDescriptor_t,
-    convolution: sys::cudnnConvolutionDescriptor_t,
-}
-
-// SAFETY: descriptors are plain memory of cuDNN's, used by one thread at a time: they lie behind the lock of their library.
-#[allow(unsafe_code)]
-unsafe impl Send for Descriptors {}
-
-impl Descriptors {
-    #[allow(unsafe_code)]
-    fn new(problem: &Problem, precision: Precision) -> Result<Self> {
-        let four = |sizes: [usize; 4]| -> Result<[c_int; 4]> {
-            let [batch, channels, rows, columns] = sizes;
-            Ok([int(batch)?, int(channels)?, int(rows)?, int(columns)?])
-        };
-        let two = |sizes: [usize; 2]| -> Result<[c_int; 2]> { Ok([int(sizes[0])?, int(sizes[1])?]) };
-        let (input, kernel, output) = (four(problem.input)?, four(problem.kernel)?, four(problem.output)?);
-        let (stride, padding, dilation) = (two(problem.stride)?, two(problem.padding)?, two(problem.dilation)?);
-        let groups = int(problem.groups)?;
-        let numbers = match precision {
-            Precision::Float32 | Precision::Tf32 => sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
-            Precision::Bf16 => sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16,
-        };
-        let order = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NCHW;
-        let wrong = failed("describing a convolution");
-        let made = Self {
-            input: result::create_tensor_descriptor().map_err(&wrong)?,
-            kernel: result::create_filter_descriptor().map_err(&wrong)?,
-            output: result::create_tensor_descriptor().map_err(&wrong)?,
-            convolution: result::create_convolution_descriptor().map_err(&wrong)?,
-        };
-        // SAFETY: the descriptors were made just now.
-        unsafe {
-            result::set_tensor4d_descriptor(made.input, order, numbers, input).map_err(&wrong)?;
-            result::set_filter4d_descriptor(made.kernel, numbers, order, kernel).map_err(&wrong)?;
-            result::set_tensor4d_descriptor(made.output, order, numbers, output).map_err(&wrong)?;
-            result::set_convolution2d_descriptor(
-                made.convolution,
-                padding[0],
-                padding[1],
-                stride[0],
-                stride[1],
-                dilation[0],
-                dilation[1],
-                sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION,
-                sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
-            )
-            .map_err(&wrong)?;
-            result::set_convolution_group_count(made.convolution, groups).map_err(&wrong)?;
-        }
-        made.set_math(math_before_the_choice(precision))?;
-        Ok(made)
-    }
-
-    #[allow(unsafe_code)]
-    fn set_math(&self, number: i32) -> Result<()> {
-        // SAFETY: the descriptor lives as long as `self`.
-        unsafe { result::set_convolution_math_type(self.convolution, math(number)) }
-            .map_err(failed("setting the precision of a convolution"))
-    }
-}
-
-impl Drop for Descriptors {
-    #[allow(unsafe_code)]
-    fn drop(&mut self) {
-        // SAFETY: made by `new`, and given back once. There is nothing to be done about a failure.
-        unsafe {
-            let _ = result::destroy_tensor_descriptor(self.input);
-            let _ = result::destroy_filter_descriptor(self.kernel);
-            let _ = result::destroy_tensor_descriptor(self.output);
-            let _ = result::destroy_convolution_descriptor(self.convolution);
-        }
-    }
 }
 
 /// A convolution in one direction.
@@ -254,12 +70,26 @@ struct Key {
     deterministic: bool,
 }
 
+/// Memory for algorithms. Recorded launches ([`super::graph`]) keep the one that they use.
+pub type Workspace = Arc<CudaSlice<u8>>;
+
+/// The one that convolutions on this GPU use at the moment.
+pub fn workspace(gpu: &Gpu) -> Result<Option<Workspace>> {
+    let library = of(gpu)?;
+    let library = library.lock().map_err(|_| poisoned())?;
+    Ok(library.workspace.clone())
+}
+
+fn poisoned() -> candle_core::Error {
+    candle_core::Error::Msg("cuDNN failed before".into())
+}
+
 /// cuDNN on one GPU.
 pub struct Library {
     handle: sys::cudnnHandle_t,
     plans: HashMap<Key, Plan>,
     /// Shared by all convolutions: they run one after the other.
-    workspace: Option<CudaSlice<u8>>,
+    workspace: Option<Workspace>,
 }
 
 // SAFETY: a handle may be used by any thread, one at a time: it lies behind the lock of [`of`].
@@ -271,7 +101,6 @@ static LIBRARIES: Mutex<Vec<(DeviceId, Arc<Mutex<Library>>)>> = Mutex::new(Vec::
 /// That of a GPU, which is opened at the first call.
 #[allow(unsafe_code)]
 pub fn of(gpu: &Gpu) -> Result<Arc<Mutex<Library>>> {
-    let poisoned = || candle_core::Error::Msg("cuDNN failed before".into());
     let mut libraries = LIBRARIES.lock().map_err(|_| poisoned())?;
     let id = gpu.device.id();
     if let Some((_, library)) = libraries.iter().find(|(of, _)| *of == id) {
@@ -306,12 +135,7 @@ impl Library {
             .context()
             .bind_to_thread()
             .map_err(candle_core::Error::wrap)?;
-        let key = Key {
-            problem: *problem,
-            direction,
-            precision: settings.precision as i32,
-            deterministic: settings.deterministic,
-        };
+        let key = key_of(problem, direction, settings);
         if !self.plans.contains_key(&key) {
             let plan = self.plan(gpu, problem, direction, settings, arrays)?;
             self.plans.insert(key_of(problem, direction, settings), plan);
@@ -332,7 +156,7 @@ impl Library {
         if self.workspace.as_ref().is_none_or(|has| has.len() < bytes) {
             // What used the old one was launched before, and memory is given back in the order of the stream.
             self.workspace = None;
-            self.workspace = Some(gpu.empty::<u8>(bytes)?);
+            self.workspace = Some(Arc::new(gpu.empty::<u8>(bytes)?));
         }
         Ok(self
             .workspace
@@ -609,63 +433,5 @@ fn key_of(problem: &Problem, direction: Direction, settings: Settings) -> Key {
         direction,
         precision: settings.precision as i32,
         deterministic: settings.deterministic,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn offer(algorithm: i32, determinism: i32, math: i32, memory: usize) -> Offer {
-        Offer {
-            algorithm,
-            determinism,
-            math,
-            memory,
-            ..Offer::default()
-        }
-    }
-
-    #[test]
-    fn an_offer_is_laid_out_as_cudnn_lays_it_out() {
-        assert_eq!(size_of::<Offer>(), size_of::<sys::cudnnConvolutionFwdAlgoPerf_t>());
-        assert_eq!(size_of::<Offer>(), size_of::<sys::cudnnConvolutionBwdDataAlgoPerf_t>());
-        assert_eq!(
-            size_of::<Offer>(),
-            size_of::<sys::cudnnConvolutionBwdFilterAlgoPerf_t>()
-        );
-        assert_eq!(
-            [std::mem::offset_of!(Offer, memory), std::mem::offset_of!(Offer, math)],
-            [
-                std::mem::offset_of!(sys::cudnnConvolutionFwdAlgoPerf_t, memory),
-                std::mem::offset_of!(sys::cudnnConvolutionFwdAlgoPerf_t, mathType)
-            ]
-        );
-    }
-
-    #[test]
-    fn the_first_allowed_algorithm_is_chosen() {
-        let offers = [
-            Offer {
-                status: 9,
-                ..offer(6, DETERMINISTIC, FMA_MATH, 0)
-            },
-            offer(5, DETERMINISTIC, FMA_MATH, WORKSPACE + 1),
-            offer(0, 0, FMA_MATH, 10),
-            offer(7, DETERMINISTIC, TENSOR_OP_MATH, 20),
-            offer(1, DETERMINISTIC, FMA_MATH, 30),
-        ];
-        let chosen = |precision, deterministic| {
-            let settings = Settings {
-                precision,
-                deterministic,
-            };
-            choose(&offers, settings).map(|choice| (choice.algorithm, choice.math))
-        };
-        assert_eq!(chosen(Precision::Float32, true), Some((1, FMA_MATH)));
-        assert_eq!(chosen(Precision::Float32, false), Some((0, FMA_MATH)));
-        assert_eq!(chosen(Precision::Tf32, true), Some((7, TENSOR_OP_MATH)));
-        assert_eq!(choose(&offers[..2], Settings::default()), None);
-        assert_eq!(choose(&[], Settings::default()), None);
     }
 }

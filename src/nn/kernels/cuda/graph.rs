@@ -1,0 +1,122 @@
+//! The launches of a whole step, recorded once and done again at once (a CUDA graph).
+//!
+//! What is recorded keeps the addresses and numbers that it was launched with. So everything that changes from step to step must lie at
+//! an address of its own: the batch ([`super::feeder`]), what is known of it ([`super::facts`]), and the rest in a [`super::StepCell`].
+//! Arrays that are made and given up on the way become part of the recording, which has memory of its own for them.
+
+use candle_core::cuda_backend::CudaDevice;
+use candle_core::cuda_backend::cudarc::driver::sys::{
+    self, CUgraphInstantiate_flags, CUgraphNodeType, CUstreamCaptureMode,
+};
+use candle_core::cuda_backend::cudarc::driver::{CudaGraph, DriverError};
+use candle_core::{Device, Error, Result};
+
+use super::cudnn;
+use super::gpu::Gpu;
+
+/// Recorded launches on one GPU.
+pub struct Graph {
+    graph: CudaGraph,
+    /// Operations in it.
+    pub length: usize,
+    /// What it uses of others, and nobody else knows to be in use.
+    _workspace: Option<cudnn::Workspace>,
+}
+
+/// Does `work` so that it can be recorded afterwards: small arrays that Candle's operations copy to the GPU (shapes and strides) are kept there
+/// for good. A recording cannot copy them, and fails where it misses one.
+pub fn prepared<R>(device: &Device, work: impl FnOnce() -> Result<R>) -> Result<R> {
+    let _kept = device.as_cuda_device()?.enable_cuda_graph_htod_cache();
+    work()
+}
+
+/// Records what `work` launches, instead of doing it.
+///
+/// # Errors
+/// What cannot be recorded, with the reason. Nothing was done then, and all is as if `work` had not been called; `work` must give up
+/// every array that it made, and none that was there before.
+pub fn record(device: &Device, work: impl FnOnce() -> Result<()>) -> Result<Graph> {
+    let device = device.as_cuda_device()?;
+    let stream = device.cuda_stream();
+    let _prepared = device.enable_cuda_graph_htod_cache();
+    // Other threads go on copying batches meanwhile: their calls are none of this recording's business.
+    stream
+        .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
+        .map_err(Error::wrap)?;
+    let worked = work();
+    let recorded = stream.end_capture(CUgraphInstantiate_flags(0));
+    // Arrays that were given up in a recording that failed left an error behind; there is nothing to be done about it.
+    let left = stream.context().check_err();
+    worked?;
+    let workspace = cudnn::workspace(&Gpu::of(device))?;
+    let graph = match recorded.and_then(|graph| left.map(|()| graph)).map_err(Error::wrap)? {
+        Some(graph) => graph,
+        None => candle_core::bail!("the driver recorded nothing"),
+    };
+    let kinds = kinds(&graph).map_err(Error::wrap)?;
+    let count = |kind: CUgraphNodeType| kinds.iter().filter(|of| **of == kind).count();
+    let (made, given_up) = (
+        count(CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEM_ALLOC),
+        count(CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEM_FREE),
+    );
+    if made != given_up {
+        candle_core::bail!("{made} arrays are made in a step, but {given_up} are given up");
+    }
+    graph.upload().map_err(Error::wrap)?;
+    // What the steps before needed is of no use any more: the recording has memory of its own.
+    give_back_memory(device);
+    Ok(Graph {
+        graph,
+        length: kinds.len(),
+        _workspace: workspace,
+    })
+}
+
+impl Graph {
+    /// Does it all again, in the order of the stream.
+    pub fn launch(&self) -> Result<()> {
+        self.graph.launch().map_err(Error::wrap)
+    }
+}
+
+/// The kinds of all operations.
+#[allow(unsafe_code)]
+fn kinds(graph: &CudaGraph) -> std::result::Result<Vec<CUgraphNodeType>, DriverError> {
+    let mut count = 0usize;
+    // SAFETY: the graph is alive; without a place for nodes only their number is written.
+    unsafe { sys::cuGraphGetNodes(graph.cu_graph(), std::ptr::null_mut(), &mut count).result()? };
+    let mut nodes: Vec<sys::CUgraphNode> = vec![std::ptr::null_mut(); count];
+    // SAFETY: there is room for as many nodes as `count` says.
+    unsafe { sys::cuGraphGetNodes(graph.cu_graph(), nodes.as_mut_ptr(), &mut count).result()? };
+    nodes.truncate(count);
+    nodes
+        .into_iter()
+        .map(|node| {
+            let mut kind = CUgraphNodeType::CU_GRAPH_NODE_TYPE_KERNEL;
+            // SAFETY: the node is one of the graph's.
+            unsafe { sys::cuGraphNodeGetType(node, &mut kind).result()? };
+            Ok(kind)
+        })
+        .collect()
+}
+
+/// Gives memory that nobody uses back to the driver. Where that fails it stays, which is no harm.
+#[allow(unsafe_code)]
+fn give_back_memory(device: &CudaDevice) {
+    let stream = device.cuda_stream();
+    let Ok(ordinal) = i32::try_from(stream.context().ordinal()) else {
+        return;
+    };
+    let mut of: sys::CUdevice = 0;
+    let mut pool: sys::CUmemoryPool = std::ptr::null_mut();
+    // SAFETY: the addresses are those of variables of the types that the driver writes. Only memory that is free already is given
+    // back.
+    unsafe {
+        if sys::cuDeviceGet(&mut of, ordinal).result().is_ok()
+            && sys::cuDeviceGetDefaultMemPool(&mut pool, of).result().is_ok()
+            && stream.synchronize().is_ok()
+        {
+            let _ = sys::cuMemPoolTrimTo(pool, 0).result();
+        }
+    }
+}
