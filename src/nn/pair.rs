@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use candle_core::{Result, Tensor, Var};
 
 use super::builder::{Builder, Fan};
-use super::kernels::product;
+use super::kernels::{linear, product};
 use super::layers::{self, Layer};
 use super::network::Mode;
 use super::plan::{Plan, PlanError, PlannedLayer};
@@ -245,7 +245,7 @@ impl PairNet {
             Side::Image => &of_sides[0],
             Side::Audio => &of_sides[1],
         };
-        Ok(Some(product(embedding, &weight.t()?)?.broadcast_add(bias)?))
+        Ok(Some(linear(embedding, weight, bias)?))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor, Var};
 
 use super::gradients::Gradients;
 use super::launches::{Launches, Way};
@@ -14,7 +14,7 @@ use super::loss::Terms;
 use super::loss::terms::{Of, TermKind};
 use super::optimizer::Optimizer;
 use super::spec::CudaGraphSpec;
-use crate::nn::kernels::cuda;
+use crate::nn::kernels::{cuda, direct};
 use crate::nn::{Mode, Network, PairOutputs, Step};
 
 /// Steps on one GPU.
@@ -235,6 +235,23 @@ impl Steps {
     }
 }
 
+/// Forward and backward: the mean loss, the outputs and the gradients.
+pub fn learned(
+    parameters: &[(String, Var)],
+    terms: &Terms,
+    facts: &cuda::Facts,
+    said: &dyn Fn() -> Result<Said>,
+) -> Result<(Tensor, Tensor, Gradients)> {
+    let ((mean, outputs, mut store), given) = direct::collect(|| {
+        let Said { outputs, pair } = said()?;
+        let mean = terms.mean_on_gpu(&outputs, pair.as_ref(), facts)?;
+        let store = mean.backward()?;
+        Ok((mean, outputs, store))
+    })?;
+    let gradients = Gradients::with_given(&mut store, given, parameters)?;
+    Ok((mean.detach(), outputs.detach(), gradients))
+}
+
 /// The launches of a step.
 fn row(
     work: &Work,
@@ -243,10 +260,8 @@ fn row(
     said: &dyn Fn() -> Result<Said>,
     keep: Option<Keep>,
 ) -> Result<Outcome> {
-    let Said { outputs, pair } = said()?;
-    let mean = work.terms.mean_on_gpu(&outputs, pair.as_ref(), facts)?;
     let (parameters, device) = (work.network.parameters(), work.network.device());
-    let mut gradients = Gradients::take(&mut mean.backward()?, parameters);
+    let (mean, outputs, mut gradients) = learned(parameters, work.terms, facts, said)?;
     let first = gradients.norm_on_gpu(parameters, device)?;
     if let Some(keep) = keep {
         keep(&gradients)?;
@@ -258,8 +273,8 @@ fn row(
     }
     work.optimizer.apply_on_gpu(&gradients, cell, &norm)?;
     Ok(Outcome {
-        mean: mean.detach(),
-        outputs: outputs.detach().to_dtype(DType::F32)?,
+        mean,
+        outputs,
         norm: first,
     })
 }

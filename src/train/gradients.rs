@@ -4,7 +4,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, Var};
 
 #[cfg(feature = "cuda")]
-use crate::nn::kernels::cuda;
+use crate::nn::kernels::{cuda, direct::Given};
 
 /// One gradient per parameter, in the order of the parameters; `None` where the loss does not depend on it.
 pub struct Gradients {
@@ -23,6 +23,19 @@ impl Gradients {
                 .collect(),
             factor: 1.0,
         }
+    }
+
+    /// Those of a backward pass whose operators gave some of them directly.
+    #[cfg(feature = "cuda")]
+    pub fn with_given(store: &mut GradStore, mut given: Given, parameters: &[(String, Var)]) -> Result<Self> {
+        let mut gradients = Self::take(store, parameters);
+        for (gradient, (_, parameter)) in gradients.values.iter_mut().zip(parameters) {
+            *gradient = match (gradient.take(), given.take(parameter)) {
+                (Some(one), Some(other)) => Some((one + other)?),
+                (one, other) => one.or(other).map(|gradient| gradient.detach()),
+            };
+        }
+        Ok(gradients)
     }
 
     /// In the order of the parameters; to be multiplied by [`Self::factor`].

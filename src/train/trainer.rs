@@ -425,10 +425,9 @@ impl Trainer<'_> {
         };
         let facts = steps.begin(self.batches, terms)?;
         let cell = steps.cell();
-        let gpu::Said { outputs, pair } = said(steps.mode(self.settings.seed))?;
-        let mean = terms.mean_on_gpu(&outputs, pair.as_ref(), &facts)?;
+        let mode = steps.mode(self.settings.seed);
         let (parameters, device) = (self.network.parameters(), self.network.device());
-        let gradients = Gradients::take(&mut mean.backward()?, parameters);
+        let (mean, outputs, gradients) = gpu::learned(parameters, terms, &facts, &|| said(mode))?;
         self.take_in(gradients, terms.weight, batch)?;
         self.stopwatch.spent_on(Phase::Backward);
         let mut update = None;
@@ -454,7 +453,7 @@ impl Trainer<'_> {
             }
         }
         self.stopwatch.spent_on(Phase::Update);
-        self.leave_unread(batch, epoch, terms.weight, (mean.detach(), outputs.detach()), update);
+        self.leave_unread(batch, epoch, terms.weight, (mean, outputs), update);
         Ok(())
     }
 

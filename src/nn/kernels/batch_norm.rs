@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+#[cfg(feature = "cuda")]
+use super::direct::give;
 use super::element::{Element, for_dtype, slice, sum, sum_and_moment, with_slice};
 use crate::vector::on_vectors;
 
@@ -266,7 +268,7 @@ impl CustomOp3 for BatchNorm {
         &self,
         input: &Tensor,
         gamma: &Tensor,
-        _beta: &Tensor,
+        #[cfg_attr(not(feature = "cuda"), allow(unused_variables))] beta: &Tensor,
         _out: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
@@ -274,8 +276,8 @@ impl CustomOp3 for BatchNorm {
         let statistics = self.statistics.lock().map_err(|_| poisoned())?;
         #[cfg(feature = "cuda")]
         if let Some(statistics) = &statistics.on_gpu {
-            let (input, gamma, beta) = super::cuda::batch_norm_gradient(input, gamma, statistics, gradient)?;
-            return Ok((Some(input), Some(gamma), Some(beta)));
+            let given = super::cuda::batch_norm_gradient(input, gamma, statistics, gradient)?;
+            return Ok((Some(given.0), give(gamma, given.1)?, give(beta, given.2)?));
         }
         let device = input.device();
         for_dtype!(input.dtype(), T => {

@@ -34,8 +34,7 @@ fn on_gpu(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
         Frames::Columns => input.flatten(1, 2)?.transpose(1, 2)?.contiguous()?,
     };
     let rows = frames.reshape((sizes.batch * sizes.frames, sizes.numbers))?;
-    let out = super::product::product(&rows, &weight.t()?)?.broadcast_add(bias)?;
-    out.reshape((sizes.batch, sizes.frames, sizes.units))
+    super::linear(&rows, weight, bias)?.reshape((sizes.batch, sizes.frames, sizes.units))
 }
 
 struct LinearOfFrames;

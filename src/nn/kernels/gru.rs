@@ -13,6 +13,8 @@ use std::sync::Mutex;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+#[cfg(feature = "cuda")]
+use super::direct::give;
 use super::element::{Element, for_dtype, slice, with_slice};
 use super::matmul::{Matrix, multiply_add};
 use crate::vector::on_vectors;
@@ -408,9 +410,10 @@ impl CustomOp3 for Gru {
         let sizes = Sizes::new(inputs.dims(), weight.dims(), bias.dims(), self.direction)?;
         #[cfg(feature = "cuda")]
         if let Some(gates) = &*self.on_gpu.lock().map_err(|_| poisoned())? {
+            let given = (weight, bias);
             let (inputs, weight, bias) =
                 super::cuda::gru_gradient((inputs, weight), (out, gates), gradient, self.direction)?;
-            return Ok((Some(inputs), Some(weight), Some(bias)));
+            return Ok((Some(inputs), give(given.0, weight)?, give(given.1, bias)?));
         }
         let Some(gates) = self.gates.lock().map_err(|_| poisoned())?.take() else {
             candle_core::bail!("gru: the backward pass ran before, and what it needs is gone")

@@ -3,6 +3,8 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+#[cfg(feature = "cuda")]
+use super::direct::give;
 use super::element::{Element, for_dtype, slice, sum, with_slice};
 use crate::vector::on_vectors;
 
@@ -173,8 +175,8 @@ impl CustomOp3 for LayerNorm {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         #[cfg(feature = "cuda")]
         if let Some(kept) = &*self.on_gpu.lock().map_err(|_| poisoned())? {
-            let (input, gain, offset) = super::cuda::layer_norm_gradient(input, gain, kept, gradient)?;
-            return Ok((Some(input), Some(gain), Some(offset)));
+            let given = super::cuda::layer_norm_gradient(input, gain, kept, gradient)?;
+            return Ok((Some(given.0), give(gain, given.1)?, give(offset, given.2)?));
         }
         let device = input.device();
         for_dtype!(input.dtype(), T => {

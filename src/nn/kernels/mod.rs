@@ -21,12 +21,15 @@ pub mod cells;
 pub mod conv;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+#[cfg(feature = "cuda")]
+pub mod direct;
 pub mod dropout;
 mod element;
 mod elementary;
 mod frames;
 pub mod gru;
 pub mod layer_norm;
+mod linear;
 mod matmul;
 pub mod max_pool2d;
 pub mod product;
@@ -43,5 +46,6 @@ pub use dropout::{Step, dropout};
 pub use frames::linear_of_frames;
 pub use gru::{Direction, gru};
 pub use layer_norm::layer_norm;
+pub use linear::linear;
 pub use max_pool2d::max_pool2d;
 pub use product::product;

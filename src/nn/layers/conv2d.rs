@@ -124,6 +124,8 @@ fn has_bias(conv: &Conv2dSpec) -> bool {
 pub struct Conv2d {
     weight: Var,
     bias: Option<Var>,
+    /// What stands for the bias where there is none.
+    zeros: Tensor,
     norm: Option<BatchNorm>,
     geometry: Geometry,
     activation: Option<Activation>,
@@ -160,6 +162,7 @@ impl Conv2d {
             false => None,
         };
         Ok(Self {
+            zeros: Tensor::zeros(spec.channels, weight.dtype(), weight.device())?,
             weight,
             bias,
             norm,
@@ -223,7 +226,7 @@ impl Conv2d {
         let filters = self.weight.dim(0)?;
         let bias = match &self.bias {
             Some(bias) => bias.as_tensor().clone(),
-            None => Tensor::zeros(filters, self.weight.dtype(), input.device())?,
+            None => self.zeros.clone(),
         };
         let Some(norm) = norm else {
             return kernels::conv_block(input, &self.weight, &bias, block);

@@ -83,13 +83,8 @@ impl Linear {
     pub fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
         let value = match self.per_frame {
             true => kernels::linear_of_frames(input, &self.weight, &self.bias)?,
-            false => apply(&input.flatten_from(1)?, &self.weight, &self.bias)?,
+            false => kernels::linear(&input.flatten_from(1)?, &self.weight, &self.bias)?,
         };
         dropout::apply(&activation::apply(&value, self.activation)?, self.dropout, pass, 0)
     }
-}
-
-/// `input` `[rows, inputs]`, `weight` `[units, inputs]` → `[rows, units]`.
-pub fn apply(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    kernels::product(input, &weight.t()?)?.broadcast_add(bias)
 }

@@ -8,6 +8,8 @@ mod bands;
 pub(super) mod correlate;
 mod forward;
 mod geometry;
+#[cfg(feature = "cuda")]
+mod on_gpu;
 mod pool;
 pub(super) mod products;
 mod staging;
@@ -118,6 +120,10 @@ pub fn conv_block(input: &Tensor, kernel: &Tensor, bias: &Tensor, block: Block) 
     if block.norm.is_some() {
         candle_core::bail!("a norm needs gamma and beta: use normalized_conv_block")
     }
+    #[cfg(feature = "cuda")]
+    if let Some(out) = on_gpu::block(input, kernel, (bias, None), block)? {
+        return Ok(out.0);
+    }
     Ok(apply(input, kernel, bias, block)?.0)
 }
 
@@ -131,6 +137,10 @@ pub fn normalized_conv_block(
 ) -> Result<(Tensor, BatchStatistics)> {
     if block.norm.is_none() {
         candle_core::bail!("gamma and beta are of a norm, and this block has none")
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(out) = on_gpu::block(input, kernel, (bias, Some((gamma, beta))), block)? {
+        return Ok(out);
     }
     apply(input, kernel, &Tensor::cat(&[bias, gamma, beta], 0)?, block)
 }
@@ -284,6 +294,9 @@ impl CustomOp3 for Operator {
         }
         let (input, kernel, shifts) = operands;
         let keep = self.keep == Keep::ForGradients;
+        let gpu = super::cuda::Gpu::of(shifts.0.device());
+        let bias = gpu.address_of_view(&super::cuda::view::<f32>(shifts.0, shifts.1)?);
+        let shifts = super::cuda::Shifts::in_one(bias, sizes.filters);
         let forward = super::cuda::block_forward(&self.block, input, kernel, shifts, keep)?;
         *self.state.lock().map_err(|_| poisoned())? = Some(State::Gpu(forward.saved));
         Ok((forward.out, forward.shape))
@@ -315,7 +328,8 @@ impl CustomOp3 for Operator {
             State::Host(state) => state,
             State::Gpu(saved) => {
                 let wants_images = wanted == Wanted::All;
-                let operands = (input, kernel, shifts);
+                let in_one = super::cuda::Shifts::in_one(super::cuda::address_within(shifts)?, sizes.filters);
+                let operands = (input, kernel, in_one);
                 let gradients =
                     super::cuda::block_backward(&self.block, &saved, operands, (out, gradient), wants_images)?;
                 return Ok((gradients.images, Some(gradients.kernel), Some(gradients.shifts)));

@@ -316,10 +316,10 @@ pub struct Saved {
     pub statistics: Option<Statistics>,
 }
 
-/// Each in the shape of what it is the gradient of.
 pub struct Gradients {
     pub images: Option<Tensor>,
     pub kernel: Tensor,
+    /// Of bias, gamma and beta behind each other, or of the bias alone without a norm.
     pub shifts: Tensor,
 }
 
@@ -358,8 +358,28 @@ fn describe(block: &Block, input: &[usize], kernel: &[usize]) -> Result<Describe
 /// A tensor during a forward pass.
 type Operand<'a> = (&'a CudaStorage, &'a Layout);
 
-/// `shifts`: bias, and gamma and beta where there is a norm. The sizes were checked by the operator. `keep`: for gradients.
-pub fn forward(block: &Block, input: Operand, kernel: Operand, shifts: Operand, keep: bool) -> Result<Forward> {
+/// Where bias, gamma and beta lie, a number for each filter; the latter are of no meaning without a norm.
+#[derive(Clone, Copy)]
+pub struct Shifts {
+    pub bias: Address,
+    pub gamma: Address,
+    pub beta: Address,
+}
+
+impl Shifts {
+    /// Behind each other in one array.
+    pub fn in_one(bias: Address, filters: usize) -> Self {
+        let after = |filters: usize| Address(bias.0 + (filters * size_of::<f32>()) as u64);
+        Self {
+            bias,
+            gamma: after(filters),
+            beta: after(2 * filters),
+        }
+    }
+}
+
+/// The sizes were checked by the operator. `keep`: for gradients.
+pub fn forward(block: &Block, input: Operand, kernel: Operand, shifts: Shifts, keep: bool) -> Result<Forward> {
     let gpu = Gpu::of(input.0.device());
     let Described {
         problem,
@@ -367,10 +387,7 @@ pub fn forward(block: &Block, input: Operand, kernel: Operand, shifts: Operand, 
         first,
         last,
     } = describe(block, input.1.dims(), kernel.1.dims())?;
-    let shifts = view::<f32>(shifts.0, shifts.1)?;
-    let bias = gpu.address_of_view(&shifts);
-    let after = |filters: usize| Address(bias.0 + (filters * size_of::<f32>()) as u64);
-    let (gamma, beta) = (after(sizes.channels()), after(2 * sizes.channels()));
+    let Shifts { bias, gamma, beta } = shifts;
     let sums = gpu.empty::<f32>(sizes.values())?;
     let to_sums = gpu.address(&sums);
     let arrays = Arrays {
@@ -380,16 +397,13 @@ pub fn forward(block: &Block, input: Operand, kernel: Operand, shifts: Operand, 
     };
     convolution::run(&gpu, &problem, Direction::Forward, arrays)?;
     let (mut found, mut lines) = (None, None);
-    match block.norm {
-        Some(Norm::Batch { epsilon }) => {
-            let (statistics, affine) = statistics(&gpu, sizes, (to_sums, bias, first), (gamma, beta), epsilon)?;
-            (found, lines) = (Some(statistics), Some(affine));
-        }
-        Some(Norm::Constant) | None => {}
+    if let Some(Norm::Batch { epsilon }) = block.norm {
+        let (statistics, affine) = statistics(&gpu, sizes, (to_sums, bias, first), (gamma, beta), epsilon)?;
+        (found, lines) = (Some(statistics), Some(affine));
     }
     let affine = match (&lines, block.norm) {
         (Some(lines), _) => gpu.address(lines),
-        // Scales and shifts lie behind each other already.
+        // Constants, which lie behind each other already.
         (None, Some(_)) => gamma,
         (None, None) => Address::NONE,
     };
@@ -428,7 +442,7 @@ pub fn forward(block: &Block, input: Operand, kernel: Operand, shifts: Operand, 
 pub fn backward(
     block: &Block,
     saved: &Saved,
-    (input, kernel, shifts): (&Tensor, &Tensor, &Tensor),
+    (input, kernel, shifts): (&Tensor, &Tensor, Shifts),
     (out, gradient): (&Tensor, &Tensor),
     wants_images: bool,
 ) -> Result<Gradients> {
@@ -439,7 +453,8 @@ pub fn backward(
         first,
         last,
     } = describe(block, input.dims(), kernel.dims())?;
-    let of_shifts = gpu.empty::<f32>(shifts.elem_count())?;
+    let parts = if block.norm.is_some() { 3 } else { 1 };
+    let of_shifts = gpu.empty::<f32>(parts * sizes.channels())?;
     let of_kernel = gpu.empty::<f32>(kernel.elem_count())?;
     let of_images = match wants_images {
         true => Some(gpu.empty::<f32>(input.elem_count())?),
@@ -453,21 +468,19 @@ pub fn backward(
             return channel_sums(&gpu, sizes, gradient, gpu.address(&of_shifts));
         }
         with_address::<f32, _>(out, |out| {
-            with_address::<f32, _>(shifts, |bias| {
-                let back = Back {
-                    sizes,
-                    sums: saved.sums.as_ref().map_or(Address::NONE, |sums| gpu.address(sums)),
-                    bias,
-                    gamma: Address(bias.0 + (sizes.channels() * size_of::<f32>()) as u64),
-                    out,
-                    place: saved.place.as_ref().map_or(Address::NONE, |place| gpu.address(place)),
-                    gradient,
-                    statistics: saved.statistics.as_ref(),
-                    first,
-                    last,
-                };
-                back.run(&gpu, gpu.address(&of_shifts), to_sums)
-            })
+            let back = Back {
+                sizes,
+                sums: saved.sums.as_ref().map_or(Address::NONE, |sums| gpu.address(sums)),
+                bias: shifts.bias,
+                gamma: shifts.gamma,
+                out,
+                place: saved.place.as_ref().map_or(Address::NONE, |place| gpu.address(place)),
+                gradient,
+                statistics: saved.statistics.as_ref(),
+                first,
+                last,
+            };
+            back.run(&gpu, gpu.address(&of_shifts), to_sums)
         })?;
         // A bias before a rectifier that the norm follows.
         match block.norm.is_some() && block.first() != Rectifier::Identity {
@@ -498,6 +511,6 @@ pub fn backward(
     Ok(Gradients {
         images: of_images.map(|images| gpu.tensor(images, input.shape())),
         kernel: gpu.tensor(of_kernel, kernel.shape()),
-        shifts: gpu.tensor(of_shifts, shifts.shape()),
+        shifts: gpu.tensor(of_shifts, parts * sizes.channels()),
     })
 }

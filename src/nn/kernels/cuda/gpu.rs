@@ -126,6 +126,14 @@ pub fn with_address<T: CudaDType, R>(tensor: &Tensor, work: impl FnOnce(Address)
     }
 }
 
+/// Where the numbers of a tensor begin that lie one behind the other. It must live until what uses them is launched.
+pub fn address_within(tensor: &Tensor) -> Result<Address> {
+    if !tensor.is_contiguous() {
+        candle_core::bail!("a tensor {:?} does not lie in one piece", tensor.shape())
+    }
+    with_address::<f32, _>(tensor, Ok)
+}
+
 /// Where the numbers of a tensor on the GPU begin.
 pub fn address(tensor: &Tensor) -> Result<u64> {
     with_address::<f32, _>(tensor, |Address(address)| Ok(address))

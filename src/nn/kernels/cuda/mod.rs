@@ -15,6 +15,7 @@ mod facts;
 mod feeder;
 mod gpu;
 mod graph;
+mod linear;
 mod loss;
 mod norm;
 mod pool;
@@ -26,16 +27,17 @@ mod update;
 
 pub use activation::{activation, activation_gradient};
 pub use block::{
-    Forward as BlockForward, Gradients as BlockGradients, Saved as BlockSaved, backward as block_backward,
+    Forward as BlockForward, Gradients as BlockGradients, Saved as BlockSaved, Shifts, backward as block_backward,
     forward as block_forward,
 };
 pub use dropout::{Mask, dropout};
 pub use facts::{Facts, FactsAt};
 pub use feeder::{Feeder, Loaded, Room};
-pub use gpu::{address, copy_over};
+pub use gpu::{Gpu, address, address_within, copy_over, view};
 pub use graph::{Graph, prepared, record};
+pub use linear::linear;
 pub use loss::{Distance, LossKind, loss};
-pub use norm::{Followed, LayerNormed, Statistics, batch_norm, batch_norm_gradient, layer_norm, layer_norm_gradient};
+pub use norm::{LayerNormed, Statistics, batch_norm, batch_norm_gradient, layer_norm, layer_norm_gradient};
 pub use pool::{Winners, average_pool, average_pool_gradient, max_pool, max_pool_gradient};
 pub use product::{product_in_bfloat16, set_up_products};
 pub use recurrence::{Gates, gru, gru_gradient};

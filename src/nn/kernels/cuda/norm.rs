@@ -5,11 +5,13 @@ use std::sync::Arc;
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::CudaStorage;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor};
+use candle_core::{Layout, Result, Tensor};
 
 use super::super::conv::Rectifier;
 use super::block::{Back, Finish, Sizes, statistics};
-use super::gpu::{Address, BLOCK, Gpu, SEQUENCE, blocks, elements, int, launch, parts, view, with_address};
+use super::gpu::{
+    Address, BLOCK, Gpu, SEQUENCE, address_within, blocks, elements, int, launch, parts, view, with_address,
+};
 
 /// What a batch was normalised with, on the GPU: mean, variance and 1 / σ of each channel.
 #[derive(Debug, Clone)]
@@ -35,55 +37,21 @@ impl Statistics {
     pub fn follow(&self, mean: &Tensor, variance: &Tensor, momentum: f64) -> Result<()> {
         let count = self.count as f64;
         let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
-        for (running, which, factor) in [(mean, 0, 1.0), (variance, 1, unbiased)] {
-            let followed = Followed {
-                statistics: self.clone(),
-                which,
-                momentum,
-                factor,
-            };
-            running.inplace_op1(&followed)?;
-        }
-        Ok(())
-    }
-}
-
-/// One of the running averages.
-pub struct Followed {
-    statistics: Statistics,
-    /// 0 the mean, 1 the variance.
-    which: i32,
-    momentum: f64,
-    factor: f64,
-}
-
-impl InplaceOp1 for Followed {
-    fn name(&self) -> &'static str {
-        "affect-follow"
-    }
-
-    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> Result<()> {
-        candle_core::bail!("these running averages are on the GPU")
-    }
-
-    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> Result<()> {
-        let gpu = Gpu::of(storage.device());
-        let channels = layout.shape().elem_count();
-        let running = gpu.address_of_view(&view::<f32>(storage, layout)?);
-        let from = self.statistics.address(&gpu);
-        let (which, number) = (self.which, int(channels)?);
-        let (momentum, factor) = (self.momentum, self.factor);
+        let gpu = Gpu::of_tensor(mean)?;
+        let channels = mean.elem_count();
+        let (mean, variance, from) = (address_within(mean)?, address_within(variance)?, self.address(&gpu));
+        let number = int(channels)?;
         launch!(
             gpu,
             BLOCK,
             "follow",
             elements(channels),
-            running,
+            mean,
+            variance,
             from,
-            which,
             number,
             momentum,
-            factor
+            unbiased
         )
     }
 }
@@ -156,11 +124,7 @@ pub fn batch_norm_gradient(
         })
     })?;
     let shifts = gpu.tensor(of_shifts, (3, channels));
-    Ok((
-        gpu.tensor(of_input, input.shape()),
-        shifts.get(1)?.copy()?,
-        shifts.get(2)?.copy()?,
-    ))
+    Ok((gpu.tensor(of_input, input.shape()), shifts.get(1)?, shifts.get(2)?))
 }
 
 /// Mean and 1 / σ of each row, on the GPU.

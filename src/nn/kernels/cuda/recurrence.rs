@@ -6,7 +6,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaSlice, LaunchConfig};
 use candle_core::{DType, Layout, Result, Shape, Tensor};
 
 use super::super::gru::Direction;
-use super::gpu::{Gpu, SEQUENCE, THREADS, blocks, elements, int, launch, parts, view, with_address};
+use super::gpu::{Address, Gpu, SEQUENCE, THREADS, blocks, elements, int, launch, parts, view, with_address};
 
 /// r, z, n and h_n of every unit, `[batch, frames, 4, units]`, on the GPU.
 pub struct Gates(CudaSlice<f32>);
@@ -102,7 +102,7 @@ pub fn gru_gradient(
         })
     })?;
     let rows = batch * frames;
-    let of_bias = column_sums(&gpu, &of_recurrent, rows, of_gates)?;
+    let of_bias = column_sums(&gpu, to_recurrent, rows, of_gates)?;
     let recurrent = gpu.tensor(of_recurrent, (rows, of_gates));
     // The state before each.
     let nothing = Tensor::zeros((batch, 1, units), DType::F32, states.device())?;
@@ -115,12 +115,12 @@ pub fn gru_gradient(
     Ok((gpu.tensor(of_inputs, inputs.shape()), of_weight, of_bias))
 }
 
-/// `[rows, width]` → `[width]`.
-fn column_sums(gpu: &Gpu, values: &CudaSlice<f32>, rows: usize, width: usize) -> Result<Tensor> {
+/// The sums of the columns of `[rows, width]`, `[width]`.
+pub(super) fn column_sums(gpu: &Gpu, from: Address, rows: usize, width: usize) -> Result<Tensor> {
     let parts = parts(rows * width, width.div_ceil(256)).min(rows.max(1));
     let partial = gpu.empty::<f64>(width * parts)?;
     let sums = gpu.empty::<f32>(width)?;
-    let (from, between, to) = (gpu.address(values), gpu.address(&partial), gpu.address(&sums));
+    let (between, to) = (gpu.address(&partial), gpu.address(&sums));
     let (count, across, number) = (int(rows)?, int(width)?, int(parts)?);
     let columns = blocks(width.div_ceil(THREADS as usize), parts);
     launch!(

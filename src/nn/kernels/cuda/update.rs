@@ -3,7 +3,7 @@
 use candle_core::cuda_backend::cudarc::driver::DeviceRepr;
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::gpu::{Address, Gpu, UPDATE, blocks, launch, with_address};
+use super::gpu::{Address, Gpu, UPDATE, address_within, blocks, launch, with_address};
 use super::step_cell::StepCell;
 
 /// The most parameters of one launch: their addresses are its arguments, which are 4 KiB at most.
@@ -74,12 +74,6 @@ impl Tensors {
     /// `slots`: at most [`TENSORS`], all of them contiguous.
     fn new(slots: &[Slot]) -> Result<Self> {
         let mut tensors = Self::EMPTY;
-        let address = |tensor: &Tensor| {
-            if !tensor.is_contiguous() {
-                candle_core::bail!("an update needs contiguous tensors")
-            }
-            with_address::<f32, _>(tensor, Ok)
-        };
         for (index, slot) in slots.iter().enumerate().take(TENSORS) {
             let length = slot.parameter.elem_count();
             if slot.gradient.elem_count() != length {
@@ -88,11 +82,11 @@ impl Tensors {
                     slot.gradient.elem_count()
                 )
             }
-            tensors.parameter[index] = address(slot.parameter)?;
-            tensors.gradient[index] = address(slot.gradient)?;
+            tensors.parameter[index] = address_within(slot.parameter)?;
+            tensors.gradient[index] = address_within(slot.gradient)?;
             for (which, memory) in slot.memory.iter().enumerate() {
                 if let Some(memory) = memory {
-                    tensors.memory[which][index] = address(memory)?;
+                    tensors.memory[which][index] = address_within(memory)?;
                 }
             }
             tensors.length[index] = length as u64;

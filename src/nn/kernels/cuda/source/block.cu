@@ -13,6 +13,28 @@ struct Sizes {
     __device__ int pooled_plane() const { return pooled_rows * pooled_columns; }
 };
 
+// The places of a channel's values that one thread of a block of REDUCED visits, from `first` on. One division, not one for each place.
+struct Places {
+    size_t image;
+    int at, plane, images, rest;
+
+    __device__ Places(size_t first, int plane) : plane(plane) {
+        image = first / plane;
+        at = (int)(first - image * plane);
+        images = REDUCED / plane;
+        rest = REDUCED % plane;
+    }
+
+    __device__ void next() {
+        image += images;
+        at += rest;
+        if (at >= plane) {
+            at -= plane;
+            image++;
+        }
+    }
+};
+
 // The value of a sum that the norm sees.
 __device__ float seen(const float *sums, const float *bias, Rectifier first, int channel, size_t at) {
     return first.value(sums[at] + (bias ? bias[channel] : 0.0f));
@@ -36,9 +58,10 @@ extern "C" __global__ void channel_moments(const float *sums, const float *bias,
     size_t begin = count * part / s.parts, end = count * (part + 1) / s.parts;
     float origin = seen(sums, bias, first, channel, (size_t)channel * plane);
     double total = 0.0, squares = 0.0;
-    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED) {
-        size_t image = i / plane, at = i % plane;
-        double d = (double)seen(sums, bias, first, channel, (image * s.channels + channel) * plane + at) - (double)origin;
+    Places place(begin + threadIdx.x, plane);
+    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED, place.next()) {
+        size_t at = (place.image * s.channels + channel) * plane + place.at;
+        double d = (double)seen(sums, bias, first, channel, at) - (double)origin;
         total += d;
         squares += d * d;
     }
@@ -76,13 +99,14 @@ extern "C" __global__ void channel_statistics(const double *partial, const float
     affine[s.channels + channel] = (float)((double)beta[channel] - mean * scale);
 }
 
-// `which`: 0 the mean, 1 the variance, times `factor`.
-extern "C" __global__ void follow(float *running, const double *statistics, int which, int channels, double momentum,
+// Moves running averages towards the batch; its variance is multiplied by `factor` first.
+extern "C" __global__ void follow(float *mean, float *variance, const double *statistics, int channels, double momentum,
                                   double factor) {
     int channel = blockIdx.x * blockDim.x + threadIdx.x;
     if (channel >= channels) return;
-    double value = statistics[3 * channel + which];
-    running[channel] = (float)((1.0 - momentum) * (double)running[channel] + momentum * value * factor);
+    double of_mean = statistics[3 * channel], of_variance = statistics[3 * channel + 1] * factor;
+    mean[channel] = (float)((1.0 - momentum) * (double)mean[channel] + momentum * of_mean);
+    variance[channel] = (float)((1.0 - momentum) * (double)variance[channel] + momentum * of_variance);
 }
 
 // One value of the output for each thread. `affine`: scales, then shifts, or null. `place`: where in its window the winner stood, where somebody asks for it.
@@ -126,9 +150,10 @@ extern "C" __global__ void block_gradient_sums(const float *gradient, const floa
     size_t begin = count * part / s.parts, end = count * (part + 1) / s.parts;
     double mean = statistics ? statistics[3 * channel] : 0.0;
     double total = 0.0, moment = 0.0;
-    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED) {
-        size_t plane = i / cells * s.channels + channel;
-        int cell = (int)(i % cells);
+    Places of_cells(begin + threadIdx.x, cells);
+    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED, of_cells.next()) {
+        size_t plane = of_cells.image * s.channels + channel;
+        int cell = of_cells.at;
         size_t at = plane * cells + cell;
         double g = (double)last.back(out[at], gradient[at]);
         total += g;
@@ -207,9 +232,9 @@ extern "C" __global__ void channel_sums(const float *values, Sizes s, double *pa
     size_t count = (size_t)s.batch * plane;
     size_t begin = count * part / s.parts, end = count * (part + 1) / s.parts;
     double total = 0.0, nothing = 0.0;
-    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED) {
-        size_t image = i / plane, at = i % plane;
-        total += (double)values[(image * s.channels + channel) * plane + at];
+    Places place(begin + threadIdx.x, plane);
+    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED, place.next()) {
+        total += (double)values[(place.image * s.channels + channel) * plane + place.at];
     }
     sum_of_block(total, nothing, shared);
     if (threadIdx.x == 0) partial[(size_t)channel * s.parts + part] = total;

@@ -74,6 +74,11 @@ extern "C" __global__ void column_sums(const float *values, int rows, int width,
     partial[(size_t)column * parts + part] = total;
 }
 
+// Adds `row` [width] to every row of `values`, in place.
+extern "C" __global__ void add_to_rows(float *values, const float *row, size_t count, size_t width) {
+    for (size_t i = first_index(); i < count; i += index_step()) values[i] += row[i % width];
+}
+
 extern "C" __global__ void sum_of_columns(const double *partial, int width, int parts, float *out) {
     int column = blockIdx.x * blockDim.x + threadIdx.x;
     if (column >= width) return;

@@ -1,0 +1,84 @@
+//! Fully connected layers: products by cuBLAS through Candle, and the bias.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CudaStorage, CustomOp3, Layout, Result, Shape, Tensor};
+
+use super::super::direct::give;
+use super::gpu::{Gpu, SEQUENCE, elements, launch, view, with_address};
+use super::recurrence::column_sums;
+
+/// `[rows, inputs]`, `[units, inputs]`, `[units]` → `[rows, units]`.
+pub fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    input
+        .contiguous()?
+        .apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear)
+}
+
+struct Linear;
+
+impl CustomOp3 for Linear {
+    fn name(&self) -> &'static str {
+        "affect-linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        candle_core::bail!("this layer is the GPU's")
+    }
+
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let ((rows, inputs), (units, width)) = (input_layout.shape().dims2()?, weight_layout.shape().dims2()?);
+        if inputs != width || bias_layout.dims() != [units] {
+            candle_core::bail!(
+                "a linear layer: {:?}, weight {:?} and bias {:?} don't fit each other",
+                input_layout.dims(),
+                weight_layout.dims(),
+                bias_layout.dims()
+            )
+        }
+        let gpu = Gpu::of(input.device());
+        let turned = weight_layout.transpose(0, 1)?;
+        let out = input.matmul(weight, (1, rows, units, inputs), input_layout, &turned)?;
+        let shape = Shape::from((rows, units));
+        let to = gpu.address_of_view(&view::<f32>(&out, &Layout::contiguous(&shape))?);
+        let bias = gpu.address_of_view(&view::<f32>(bias, bias_layout)?);
+        let count = rows * units;
+        launch!(gpu, SEQUENCE, "add_to_rows", elements(count), to, bias, count, units)?;
+        Ok((out, shape))
+    }
+
+    fn bwd(
+        &self,
+        input: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let gpu = Gpu::of_tensor(input)?;
+        let (rows, units) = gradient.dims2()?;
+        let gradient = gradient.contiguous()?;
+        let of_input = match input.track_op() {
+            true => give(input, gradient.matmul(&weight.detach())?)?,
+            false => None,
+        };
+        let of_weight = gradient.t()?.matmul(&input.detach())?;
+        let of_bias = with_address::<f32, _>(&gradient, |from| column_sums(&gpu, from, rows, units))?;
+        Ok((of_input, give(weight, of_weight)?, give(bias, of_bias)?))
+    }
+}
