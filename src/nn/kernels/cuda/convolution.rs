@@ -7,7 +7,8 @@ use super::cudnn::{self, Arrays, Direction, Problem};
 use super::gpu::{Address, ELEMENTWISE, Gpu, elements, launch};
 use super::settings::{Precision, settings};
 
-/// Computes one direction; the arrays are in 32 bits.
+/// Computes one direction. The output, or its gradient, is in the precision of the products ([`super::surroundings::SumsArray`]); input and kernel are in 32
+/// bits, and so are their gradients.
 pub fn run(gpu: &Gpu, problem: &Problem, direction: Direction, arrays: Arrays) -> Result<()> {
     let settings = settings();
     let library = cudnn::of(gpu)?;
@@ -21,18 +22,22 @@ pub fn run(gpu: &Gpu, problem: &Problem, direction: Direction, arrays: Arrays) -
     let is_result = |of: Direction| direction == of;
     let input = Half::new(gpu, arrays.input, count(problem.input), is_result(Direction::Data))?;
     let kernel = Half::new(gpu, arrays.kernel, count(problem.kernel), is_result(Direction::Filter))?;
-    let output = Half::new(gpu, arrays.output, count(problem.output), is_result(Direction::Forward))?;
     let halves = Arrays {
         input: gpu.address(&input.numbers),
         kernel: gpu.address(&kernel.numbers),
-        output: gpu.address(&output.numbers),
+        output: arrays.output,
     };
     library.run(gpu, problem, direction, settings, halves)?;
     match direction {
-        Direction::Forward => output.back(gpu),
+        Direction::Forward => Ok(()),
         Direction::Data => input.back(gpu),
         Direction::Filter => kernel.back(gpu),
     }
+}
+
+/// Rounds `count` numbers to 16 bits.
+pub fn rounded(gpu: &Gpu, from: Address, to: Address, count: usize) -> Result<()> {
+    launch!(gpu, ELEMENTWISE, "to_bfloat16", elements(count), from, to, count)
 }
 
 /// An array in 16 bits, and the one in 32 that it stands for.
@@ -47,7 +52,7 @@ impl Half {
         let numbers = gpu.empty::<u16>(count)?;
         let to = gpu.address(&numbers);
         if !is_result {
-            launch!(gpu, ELEMENTWISE, "to_bfloat16", elements(count), of, to, count)?;
+            rounded(gpu, of, to, count)?;
         }
         Ok(Self { numbers, of, count })
     }

@@ -23,6 +23,7 @@ mod product;
 mod recurrence;
 mod settings;
 mod step_cell;
+mod surroundings;
 mod update;
 
 pub use activation::{activation, activation_gradient};

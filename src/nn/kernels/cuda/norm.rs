@@ -8,10 +8,10 @@ use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Layout, Result, Tensor};
 
 use super::super::conv::Rectifier;
-use super::block::{Back, Finish, Sizes, statistics};
 use super::gpu::{
     Address, BLOCK, Gpu, SEQUENCE, address_within, blocks, elements, int, launch, parts, view, with_address,
 };
+use super::surroundings::{Back, Finish, Sizes, Sums, statistics};
 
 /// What a batch was normalised with, on the GPU: mean, variance and 1 / σ of each channel.
 #[derive(Debug, Clone)]
@@ -76,6 +76,7 @@ pub fn batch_norm(
         |of: (&CudaStorage, &Layout)| Ok::<_, candle_core::Error>(gpu.address_of_view(&view::<f32>(of.0, of.1)?));
     let (values, gamma, beta) = (address(input)?, address(gamma)?, address(beta)?);
     let identity = Rectifier::Identity.into();
+    let values = Sums::in_32_bits(values);
     let (statistics, affine) = statistics(&gpu, sizes, (values, Address::NONE, identity), (gamma, beta), epsilon)?;
     let out = gpu.empty::<f32>(sizes.values())?;
     let finish = Finish {
@@ -108,7 +109,7 @@ pub fn batch_norm_gradient(
             with_address::<f32, _>(gradient, |gradient| {
                 let back = Back {
                     sizes,
-                    sums: values,
+                    sums: Sums::in_32_bits(values),
                     bias: Address::NONE,
                     gamma,
                     // The identity's derivative does not look at its value.
@@ -119,7 +120,7 @@ pub fn batch_norm_gradient(
                     first: identity,
                     last: identity,
                 };
-                back.run(&gpu, gpu.address(&of_shifts), gpu.address(&of_input))
+                back.run(&gpu, gpu.address(&of_shifts), Sums::in_32_bits(gpu.address(&of_input)))
             })
         })
     })?;

@@ -1,5 +1,6 @@
 // What surrounds a convolution's sums: bias, batch norm, rectifier and max pooling, forwards and backwards, for arrays
-// [batch, channels, rows, columns]. The formulas are those of ../../conv/{forward,backward}.rs.
+// [batch, channels, rows, columns]. The formulas are those of ../../conv/{forward,backward}.rs. The sums, and their gradient, are in 16
+// bits (`in_16_bits`) where the products are.
 #include "common.cuh"
 
 struct Sizes {
@@ -36,8 +37,8 @@ struct Places {
 };
 
 // The value of a sum that the norm sees.
-__device__ float seen(const float *sums, const float *bias, Rectifier first, int channel, size_t at) {
-    return first.value(sums[at] + (bias ? bias[channel] : 0.0f));
+__device__ float seen(const void *sums, int in_16_bits, const float *bias, Rectifier first, int channel, size_t at) {
+    return first.value(number_at(sums, in_16_bits, at) + (bias ? bias[channel] : 0.0f));
 }
 
 // Where the winner of a cell lies in its plane.
@@ -50,18 +51,18 @@ __device__ int winner(const Sizes &s, const unsigned char *place, size_t plane, 
 
 // For each channel (blockIdx.y) and part (blockIdx.x): the sums of d and d², with d the difference from the channel's first value,
 // which keeps the sums small where the mean is large.
-extern "C" __global__ void channel_moments(const float *sums, const float *bias, Rectifier first, Sizes s,
+extern "C" __global__ void channel_moments(const void *sums, int in_16_bits, const float *bias, Rectifier first, Sizes s,
                                            double *partial) {
     __shared__ double shared[2 * REDUCED];
     int channel = blockIdx.y, part = blockIdx.x, plane = s.plane();
     size_t count = (size_t)s.batch * plane;
     size_t begin = count * part / s.parts, end = count * (part + 1) / s.parts;
-    float origin = seen(sums, bias, first, channel, (size_t)channel * plane);
+    float origin = seen(sums, in_16_bits, bias, first, channel, (size_t)channel * plane);
     double total = 0.0, squares = 0.0;
     Places place(begin + threadIdx.x, plane);
     for (size_t i = begin + threadIdx.x; i < end; i += REDUCED, place.next()) {
         size_t at = (place.image * s.channels + channel) * plane + place.at;
-        double d = (double)seen(sums, bias, first, channel, at) - (double)origin;
+        double d = (double)seen(sums, in_16_bits, bias, first, channel, at) - (double)origin;
         total += d;
         squares += d * d;
     }
@@ -74,7 +75,7 @@ extern "C" __global__ void channel_moments(const float *sums, const float *bias,
 
 // Of each channel: mean, variance and 1 / σ in `statistics`, and scale and shift, which normalise a value and apply gamma and beta,
 // in `affine`, [2, channels].
-extern "C" __global__ void channel_statistics(const double *partial, const float *sums, const float *bias,
+extern "C" __global__ void channel_statistics(const double *partial, const void *sums, int in_16_bits, const float *bias,
                                               Rectifier first, Sizes s, const float *gamma, const float *beta,
                                               double epsilon, double *statistics, float *affine) {
     int channel = blockIdx.x * blockDim.x + threadIdx.x;
@@ -89,7 +90,7 @@ extern "C" __global__ void channel_statistics(const double *partial, const float
     double variance = squares / count - mean * mean;
     // Rounding may leave a hair below 0. NaN stays.
     variance = variance < 0.0 ? 0.0 : variance;
-    mean += (double)seen(sums, bias, first, channel, (size_t)channel * s.plane());
+    mean += (double)seen(sums, in_16_bits, bias, first, channel, (size_t)channel * s.plane());
     double inverse = 1.0 / sqrt(variance + epsilon);
     statistics[3 * channel] = mean;
     statistics[3 * channel + 1] = variance;
@@ -110,7 +111,7 @@ extern "C" __global__ void follow(float *mean, float *variance, const double *st
 }
 
 // One value of the output for each thread. `affine`: scales, then shifts, or null. `place`: where in its window the winner stood, where somebody asks for it.
-extern "C" __global__ void block_forward(const float *sums, const float *bias, const float *affine, Rectifier first,
+extern "C" __global__ void block_forward(const void *sums, int in_16_bits, const float *bias, const float *affine, Rectifier first,
                                          Rectifier last, Sizes s, float *out, unsigned char *place) {
     int planes = s.batch * s.channels, cells = s.pooled_plane();
     int cell = blockIdx.x * blockDim.x + threadIdx.x;
@@ -120,12 +121,13 @@ extern "C" __global__ void block_forward(const float *sums, const float *bias, c
         int channel = plane % s.channels;
         float shift_before = bias ? bias[channel] : 0.0f;
         float scale = affine ? affine[channel] : 1.0f, shift = affine ? affine[s.channels + channel] : 0.0f;
-        const float *values = sums + (size_t)plane * s.plane();
+        size_t first_sum = (size_t)plane * s.plane();
         float best = 0.0f;
         int best_place = -1;
         for (int r = 0; r < s.window_rows; r++) {
             for (int c = 0; c < s.window_columns; c++) {
-                float value = first.value(values[(size_t)(row + r) * s.columns + column + c] + shift_before);
+                size_t sum = first_sum + (size_t)(row + r) * s.columns + column + c;
+                float value = first.value(number_at(sums, in_16_bits, sum) + shift_before);
                 if (affine) value = value * scale + shift;
                 // The first of equal values wins, and the first NaN before all others.
                 if (best_place < 0 || value > best || (value != value && best == best)) {
@@ -142,7 +144,7 @@ extern "C" __global__ void block_forward(const float *sums, const float *bias, c
 
 // For each channel and part: the sums of g and of g · (y - mean) over the winners y, with g the gradient through the last rectifier.
 extern "C" __global__ void block_gradient_sums(const float *gradient, const float *out, const unsigned char *place,
-                                               const float *sums, const float *bias, const double *statistics,
+                                               const void *sums, int in_16_bits, const float *bias, const double *statistics,
                                                Rectifier first, Rectifier last, Sizes s, double *partial) {
     __shared__ double shared[2 * REDUCED];
     int channel = blockIdx.y, part = blockIdx.x, cells = s.pooled_plane();
@@ -159,7 +161,7 @@ extern "C" __global__ void block_gradient_sums(const float *gradient, const floa
         total += g;
         if (statistics) {
             size_t y = plane * s.plane() + winner(s, place, plane, cell);
-            moment += g * ((double)seen(sums, bias, first, channel, y) - mean);
+            moment += g * ((double)seen(sums, in_16_bits, bias, first, channel, y) - mean);
         }
     }
     sum_of_block(total, moment, shared);
@@ -199,8 +201,8 @@ extern "C" __global__ void block_gradient_lines(const double *partial, const dou
 
 // The gradient of every sum. `lines`: null without a norm.
 extern "C" __global__ void block_gradient(const float *gradient, const float *out, const unsigned char *place,
-                                          const float *sums, const float *bias, const float *lines, Rectifier first,
-                                          Rectifier last, Sizes s, float *of_sums) {
+                                          const void *sums, int in_16_bits, const float *bias, const float *lines, Rectifier first,
+                                          Rectifier last, Sizes s, void *of_sums) {
     int planes = s.batch * s.channels, cells = s.pooled_plane();
     int at = blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= s.plane()) return;
@@ -216,17 +218,21 @@ extern "C" __global__ void block_gradient(const float *gradient, const float *ou
             g = last.back(out[pooled], gradient[pooled]);
         }
         if (lines) {
-            float raw = sums[place_of_sum] + (bias ? bias[channel] : 0.0f);
+            float raw = number_at(sums, in_16_bits, place_of_sum) + (bias ? bias[channel] : 0.0f);
             float y = first.value(raw);
             g = lines[3 * channel] * g + lines[3 * channel + 1] * y + lines[3 * channel + 2];
             g = first.back(raw, g);
         }
-        of_sums[place_of_sum] = g;
+        if (in_16_bits) {
+            ((unsigned short *)of_sums)[place_of_sum] = to_bits16(g);
+        } else {
+            ((float *)of_sums)[place_of_sum] = g;
+        }
     }
 }
 
 // For each channel and part: the sum of the values.
-extern "C" __global__ void channel_sums(const float *values, Sizes s, double *partial) {
+extern "C" __global__ void channel_sums(const void *values, int in_16_bits, Sizes s, double *partial) {
     __shared__ double shared[2 * REDUCED];
     int channel = blockIdx.y, part = blockIdx.x, plane = s.plane();
     size_t count = (size_t)s.batch * plane;
@@ -234,7 +240,7 @@ extern "C" __global__ void channel_sums(const float *values, Sizes s, double *pa
     double total = 0.0, nothing = 0.0;
     Places place(begin + threadIdx.x, plane);
     for (size_t i = begin + threadIdx.x; i < end; i += REDUCED, place.next()) {
-        total += (double)values[(place.image * s.channels + channel) * plane + place.at];
+        total += (double)number_at(values, in_16_bits, (place.image * s.channels + channel) * plane + place.at);
     }
     sum_of_block(total, nothing, shared);
     if (threadIdx.x == 0) partial[(size_t)channel * s.parts + part] = total;

@@ -18,6 +18,21 @@ struct Rectifier {
     }
 };
 
+// Numbers in 16 bits (bfloat16): the upper half of a float, rounded to nearest, ties to even.
+__device__ inline unsigned short to_bits16(float x) {
+    unsigned int bits = __float_as_uint(x);
+    bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    unsigned int rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    return is_nan ? (unsigned short)((bits >> 16) | 0x40u) : (unsigned short)(rounded >> 16);
+}
+
+__device__ inline float from_bits16(unsigned short bits) { return __uint_as_float((unsigned int)bits << 16); }
+
+// One of an array of numbers, in 16 bits or in 32.
+__device__ inline float number_at(const void *numbers, int in_16_bits, size_t at) {
+    return in_16_bits ? from_bits16(((const unsigned short *)numbers)[at]) : ((const float *)numbers)[at];
+}
+
 #define REDUCED 256
 
 // The sums of two numbers over all REDUCED threads of a block, in thread 0. `shared`: 2 · REDUCED places.

@@ -128,18 +128,11 @@ extern "C" __global__ void dropout(const float *input, float *out, size_t count,
     }
 }
 
-// Between 32 and 16 bits (bfloat16: the upper half of a float, rounded to nearest, ties to even).
+// Between 32 and 16 bits.
 extern "C" __global__ void to_bfloat16(const float *input, unsigned short *out, size_t count) {
-    for (size_t i = first_index(); i < count; i += index_step()) {
-        unsigned int bits = __float_as_uint(input[i]);
-        bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
-        unsigned int rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
-        out[i] = is_nan ? (unsigned short)((bits >> 16) | 0x40u) : (unsigned short)(rounded >> 16);
-    }
+    for (size_t i = first_index(); i < count; i += index_step()) out[i] = to_bits16(input[i]);
 }
 
 extern "C" __global__ void from_bfloat16(const unsigned short *input, float *out, size_t count) {
-    for (size_t i = first_index(); i < count; i += index_step()) {
-        out[i] = __uint_as_float((unsigned int)input[i] << 16);
-    }
+    for (size_t i = first_index(); i < count; i += index_step()) out[i] = from_bits16(input[i]);
 }
