@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench steps -- CASE FOLDER` writes the case's parameters, inputs and targets to `FOLDER/start.safetensors`. Then for each
 //! line `N` on standard input it runs N steps and answers with a line of JSON: each one's loss and milliseconds, and the
-//! process's greatest memory so far. A number as a third word is the learning rate. `device=cuda:0`, `batch=256`, `precision=tf32` and
-//! `deterministic=false` are as in an experiment file; on a GPU the clock is read once for all N steps (each one's share is given), as
+//! process's greatest memory so far. A number as a third word is the learning rate. `device=cuda:0`, `batch=256`, `precision=tf32`,
+//! `deterministic=false` and `cuda_graph=on` are as in an experiment file; on a GPU the clock is read once for all N steps (each one's share is given), as
 //! nothing waits for a step there. With `candle` in its place the same network runs on Candle's own operators and candle-nn's layers and
 //! AdamW (the gradient of its max pooling is wrong: for the clock only). `cargo bench --bench steps` alone runs every case for a few steps and prints the
 //! medians.

@@ -6,8 +6,9 @@
 in every round each runs so many steps in turn, the order rotated, and waits for the GPU at their end only. All begin with the
 parameters, inputs and targets that affect wrote; the losses of the first ten steps are compared before the clock runs.
 
-    affect              float32, deterministic algorithms: the default
-    affect, measured    float32, `deterministic = false`
+    affect              float32, deterministic algorithms, each step as a CUDA graph
+    affect, one by one  the same, `cuda_graph = "off"`
+    affect, measured    float32, `deterministic = false`: beside the first, what being deterministic costs
     affect, tf32        `precision = "tf32"`, `deterministic = false`
     affect, bf16        `precision = "bf16"`, `deterministic = false`
     eager               PyTorch as people run it, in float32 (TF32 off in convolutions too)
@@ -16,7 +17,7 @@ parameters, inputs and targets that affect wrote; the losses of the first ten st
     compiled            torch.compile with mode="reduce-overhead" (CUDA graphs), cuDNN's benchmark and channels-last, in float32
     compiled, tf32      the same with TF32
 
-Reported: the median over the rounds and the ratio of each to affect's default; what nvidia-smi says that the process holds, and the
+Reported: the median over the rounds and the ratio of each to the first; what nvidia-smi says that the process holds, and the
 utilisation of the GPU while it runs.
 """
 
@@ -33,10 +34,11 @@ import time
 from compare_torch_steps import CASES, start
 
 AFFECT = {
-    "affect": [],
-    "affect, measured": ["deterministic=false"],
-    "affect, tf32": ["precision=tf32", "deterministic=false"],
-    "affect, bf16": ["precision=bf16", "deterministic=false"],
+    "affect": ["cuda_graph=on"],
+    "affect, one by one": ["cuda_graph=off"],
+    "affect, measured": ["cuda_graph=on", "deterministic=false"],
+    "affect, tf32": ["cuda_graph=on", "precision=tf32", "deterministic=false"],
+    "affect, bf16": ["cuda_graph=on", "precision=bf16", "deterministic=false"],
 }
 TORCH = ["eager", "benchmark", "benchmark, tf32", "compiled", "compiled, tf32"]
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What a change must pass with the feature `cuda`, as far as it can be seen without a GPU: it compiles without warnings, the
-# program links and starts without NVIDIA's libraries, and says which are missing; on an emulator of a GPU (tests/cuda_emulator) the
-# operators, the optimisers and whole runs give what they give on the CPU.
+# What a change must pass with the feature `cuda`, as far as it can be seen without a GPU: it compiles without warnings, its kernels
+# become machine code for all kinds of GPUs, the program links and starts without NVIDIA's libraries, and says which are missing; on
+# an emulator of a GPU (tests/cuda_emulator) the operators, losses and optimisers, whole steps and whole runs give what they give on
+# the CPU.
 #
 #     scripts/cuda-check.sh [--compile-only] [FOLDER]
 #
@@ -38,8 +39,18 @@ if [ -n "$compile_only" ]; then
     exit
 fi
 
+step "machine code"
+# What the driver does when it meets the kernels, from Turing to Blackwell.
+out=$(find "${CARGO_TARGET_DIR:-target}/debug/build" -path '*affect-*/out/loss.ptx' -printf '%T@ %h\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
+for kernels in "$out"/*.ptx; do
+    for capability in 75 80 86 89 90 100 120; do
+        "$CUDA_HOME/bin/ptxas" -arch="sm_$capability" -o /dev/null "$kernels"
+    done
+    basename "$kernels"
+done
+
 step "tests"
-cargo test --locked --features cuda --lib -- cuda --skip on_gpu
+cargo test --locked --features cuda --lib -- cuda launches terms direct --skip on_gpu
 cargo test --locked --features cuda "${tests[@]/#/--test=}"
 
 step "emulator"
@@ -47,7 +58,7 @@ scripts/cuda-emulator.sh "$toolchain/emulator" src/nn/kernels/cuda/source/*.cu
 emulator=$(cd "$toolchain/emulator" && pwd)
 # One test after the other: the emulator takes all cores itself. Memory ends at pages that nobody may touch.
 AFFECT_CUDA_LIBRARIES=$emulator AFFECT_NEEDS_GPU=1 AFFECT_EMULATOR_GUARD=1 \
-    cargo test --locked --features cuda --test cuda_operators -- --include-ignored --test-threads=1
+    cargo test --locked --features cuda --test cuda_operators --test cuda_steps -- --include-ignored --test-threads=1
 AFFECT_CUDA_LIBRARIES=$emulator AFFECT_NEEDS_GPU=1 cargo test --locked --features cuda --test cuda_runs -- --test-threads=1
 
 step "done"

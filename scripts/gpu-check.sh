@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Everything that needs a real GPU, in a few minutes and without network or Rust: operators and optimisers against the CPU's, 200 steps of
-# each preset, whole runs and their resumption to the bit, two at once, then the speed beside PyTorch's.
+# Everything that needs a real GPU, in a few minutes and without network or Rust: operators, losses and optimisers against the CPU's,
+# recorded steps against steps launched one by one, 200 steps of each preset, whole runs and their resumption to the bit, two at once, then the
+# speed beside PyTorch's.
 #
 #     scripts/gpu-check.sh BINARIES [LOG_FOLDER]
 #
-# BINARIES holds the programs `affect`, `cuda_operators` and `steps`, made by `scripts/gpu-check.sh --build BINARIES` where Rust and the
+# BINARIES holds the programs `affect`, `cuda_operators`, `cuda_steps` and `steps`, made by `scripts/gpu-check.sh --build BINARIES` where Rust and the
 # toolkit are (scripts/cuda-toolchain.sh). NVIDIA's libraries must be found: see `affect doctor`. The last step needs a `python3` with
 # PyTorch for CUDA and is left out, with a word, where there is none.
 set -uo pipefail
@@ -15,7 +16,7 @@ if [ "${1:-}" = --build ]; then
     out=${2:?where to put the programs}
     mkdir -p "$out"
     built() { cargo build --locked --release --features cuda --message-format=json "$@" | grep -o '"executable":"[^"]*"' | cut -d '"' -f 4; }
-    built --bin affect --test cuda_operators --bench steps | while read -r path; do
+    built --bin affect --test cuda_operators --test cuda_steps --bench steps | while read -r path; do
         name=$(basename "$path")
         cp "$path" "$out/${name%%-*}"
     done
@@ -84,6 +85,14 @@ resumed() {
     same whole cut && echo "the resumed run gave the same bits"
 }
 
+# Launches one by one, as a graph, and the faster of the two are the same on the GPU.
+recorded() {
+    quickstart one-by-one cuda --set train.cuda_graph=off && quickstart graph cuda --set train.cuda_graph=on || return 1
+    same whole one-by-one && same whole graph && echo "steps one by one, steps as a graph and the faster of them gave the same bits"
+    grep -h -o '"launches":"[^"]*"' "$work"/whole/quickstart/*/log.jsonl
+    quickstart measured cuda --set train.deterministic=false --set train.precision=bf16 --set train.cuda_graph=on
+}
+
 side_by_side() {
     local gpus second=cuda:0
     gpus=$("$affect" doctor --json | grep -c compute_capability)
@@ -100,9 +109,11 @@ moved() {
 
 lines=30 check "doctor" "$affect" doctor
 check "operators" "$binaries/cuda_operators" --test-threads=1
-check "precisions" "$binaries/cuda_operators" --test-threads=1 --ignored
-check "presets" "$binaries/cuda_operators" --test-threads=1 --exact presets_train_as_on_the_cpu --nocapture
+check "steps" "$binaries/cuda_steps" --test-threads=1 --skip presets
+check "precisions" "$binaries/cuda_steps" --test-threads=1 --ignored
+check "presets" "$binaries/cuda_steps" --test-threads=1 --exact presets_train_as_on_the_cpu --nocapture
 check "resume" resumed
+lines=6 check "recorded" recorded
 check "side by side" side_by_side
 check "from device to device" moved
 if python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then

@@ -7,6 +7,7 @@
 mod cuda_support;
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use affect::evaluate::Problem;
 use affect::nn::kernels::cuda;
@@ -62,6 +63,8 @@ struct Training {
     steps: Option<(Steps, Tensor)>,
     clip_norm: Option<f64>,
     clip_value: Option<f64>,
+    /// Whether the forward pass looks at its outputs, which no recording can do.
+    looks: bool,
     batch: usize,
     shape: [usize; 3],
 }
@@ -81,6 +84,7 @@ impl Training {
             steps: None,
             clip_norm: None,
             clip_value: None,
+            looks: false,
             batch,
             shape,
         }
@@ -107,11 +111,11 @@ impl Training {
     }
 
     fn step(&mut self, step: u64) -> Outcome {
-        self.step_of(step, self.batch)
+        self.step_of(step, self.batch).unwrap()
     }
 
     /// A step with so many examples, at most those of a batch.
-    fn step_of(&mut self, step: u64, batch: usize) -> Outcome {
+    fn step_of(&mut self, step: u64, batch: usize) -> Result<Outcome> {
         let input = random(&self.shape_of(batch), 50 + step);
         let target = random(&[batch, 2], 80 + step);
         let seed = 3;
@@ -145,17 +149,19 @@ impl Training {
                     inputs: &[&desk],
                     terms: &terms,
                 };
+                let looks = self.looks;
                 let said = |mode| {
-                    Ok(Said {
-                        outputs: network.forward(&desk, mode)?,
-                        pair: None,
-                    })
+                    let outputs = network.forward(&desk, mode)?;
+                    if looks {
+                        outputs.to_vec2::<f32>()?;
+                    }
+                    Ok(Said { outputs, pair: None })
                 };
-                let outcome = steps.step(&mut work, &said, None).unwrap();
+                let outcome = steps.step(&mut work, &said, None)?;
                 (outcome.mean, outcome.norm, outcome.outputs)
             }
         };
-        (mean.to_scalar().unwrap(), norm.to_scalar().unwrap(), numbers(&outputs))
+        Ok((mean.to_scalar()?, norm.to_scalar()?, numbers(&outputs)))
     }
 
     /// Parameters, running averages and what the optimiser remembers.
@@ -195,7 +201,7 @@ fn recorded_steps_give_the_bits_of_steps_one_by_one() {
                             let larger = random(&training.shape_of(30), 1).to_device(&gpu).unwrap();
                             training.network.forward(&larger, Mode::Evaluate).unwrap();
                         }
-                        training.step_of(step.into(), if step == 6 { 5 } else { 8 })
+                        training.step_of(step.into(), if step == 6 { 5 } else { 8 }).unwrap()
                     })
                     .collect();
                 let summary = training.steps.as_ref().and_then(|(steps, _)| steps.summary());
@@ -216,6 +222,37 @@ fn recorded_steps_give_the_bits_of_steps_one_by_one() {
             }
         }
     }
+}
+
+#[test]
+fn steps_that_cannot_be_recorded_go_on_one_by_one() {
+    let Some(gpu) = gpu() else { return };
+    let (layers, shape) = NETWORKS[0];
+    let training = |graph: CudaGraphSpec, looks: bool| {
+        let mut training = Training::of_layers(&gpu, layers, shape).with_graph(graph);
+        training.looks = looks;
+        training
+    };
+    let mut plain = training(CudaGraphSpec::Off, false);
+    let mut looking = training(CudaGraphSpec::Auto, true);
+    for step in 0..24 {
+        assert_eq!(plain.step(step), looking.step(step), "step {step}");
+        if let Some((steps, _)) = looking.steps.as_mut().filter(|_| step % 4 == 3) {
+            steps.waited(Duration::from_millis(1));
+        }
+    }
+    let told = looking.steps.as_ref().and_then(|(steps, _)| steps.summary()).unwrap();
+    assert!(
+        told.starts_with("steps are launched one by one: they cannot be recorded ("),
+        "{told}"
+    );
+    let mut only = training(CudaGraphSpec::On, true);
+    (0..3).for_each(|step| drop(only.step(step)));
+    let error = only.step_of(3, 8).unwrap_err().to_string();
+    assert!(
+        error.starts_with("`train.cuda_graph` is \"on\", but a step cannot be recorded: "),
+        "{error}"
+    );
 }
 
 /// What a recording cannot hold is told, and leaves everything as it was.
@@ -326,23 +363,25 @@ fn presets_train_as_on_the_cpu() {
 #[test]
 #[ignore = "changes the precision of the whole process: `cargo test … -- --ignored --test-threads=1`"]
 fn other_precisions_and_measured_algorithms() {
-    let (layers, shape) = NETWORKS[0];
-    let here = trained(&Device::Cpu, layers, shape, 3).0;
-    for (precision, deterministic, tolerance) in [
-        (PrecisionSpec::Float32, false, 1e-4),
-        (PrecisionSpec::Tf32, true, 3e-2),
-        (PrecisionSpec::Bf16, true, 1e-1),
-        (PrecisionSpec::Bf16, false, 1e-1),
-    ] {
-        let Some(gpu) = gpu_with(precision, deterministic) else {
-            return;
-        };
-        let there = trained(&gpu, layers, shape, 3).0;
-        for (a, b) in there.iter().zip(&here) {
-            assert!(
-                (a - b).abs() < tolerance * b.abs().max(1.0),
-                "{precision:?}: {there:?} {here:?}"
-            );
+    for (layers, shape) in NETWORKS {
+        let here = trained(&Device::Cpu, layers, shape, 5).0;
+        for (precision, deterministic, tolerance) in [
+            (PrecisionSpec::Float32, false, 1e-4),
+            (PrecisionSpec::Tf32, true, 3e-2),
+            (PrecisionSpec::Bf16, true, 1e-1),
+            (PrecisionSpec::Bf16, false, 1e-1),
+        ] {
+            let Some(gpu) = gpu_with(precision, deterministic) else {
+                return;
+            };
+            let mut training = Training::of_layers(&gpu, layers, shape).with_graph(CudaGraphSpec::On);
+            let there: Vec<f32> = (0..5).map(|step| training.step(step).0).collect();
+            for (a, b) in there.iter().zip(&here) {
+                assert!(
+                    (a - b).abs() < tolerance * b.abs().max(1.0),
+                    "{precision:?}: {there:?} {here:?}"
+                );
+            }
         }
     }
     gpu();

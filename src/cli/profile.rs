@@ -12,6 +12,8 @@ use crate::train::{Phase, Profile};
 pub struct Parts {
     parts: Vec<Part>,
     last: Instant,
+    /// What else there is to say.
+    remarks: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -47,6 +49,7 @@ impl Parts {
         let mut parts = Self {
             parts: Vec::new(),
             last: started,
+            remarks: Vec::new(),
         };
         parts.add("preparation", None);
         parts
@@ -66,6 +69,11 @@ impl Parts {
         self.last = now;
     }
 
+    /// What is told behind the table.
+    pub fn remark(&mut self, remark: Option<String>) {
+        self.remarks.extend(remark);
+    }
+
     /// Tells the user and the record. What cannot be written is no reason for a run to fail.
     pub fn tell(mut self, dir: &RunDir, recorder: &Recorder) {
         let whole: f64 = self.parts.iter().map(|part| part.seconds).sum();
@@ -81,7 +89,8 @@ impl Parts {
         }
         table.add_row(row("all".to_owned(), whole, 1.0));
         output::note(&table.to_string());
-        let details = serde_json::json!({ "seconds": whole, "parts": self.parts });
+        self.remarks.iter().for_each(|remark| output::note(remark));
+        let details = serde_json::json!({ "seconds": whole, "parts": self.parts, "remarks": self.remarks });
         let text = serde_json::to_vec_pretty(&details).unwrap_or_default();
         if let Err(error) = crate::files::write_whole(&dir.file("profile.json"), &text) {
             output::warning(&error.to_string());

@@ -144,27 +144,16 @@ impl Steps {
             self.launches.did_another();
             return launch(work, keep);
         }
-        let mut way = self.launches.next();
-        if way == Way::Record {
-            match self.record(&|| launch(work, None)) {
-                Ok(recorded) => {
-                    self.recorded = Some(recorded);
-                    way = Way::AtOnce;
-                }
-                Err(error) => {
-                    let refused = self.launches.refuse(error.to_string());
-                    refused.map_err(|why| {
-                        candle_core::Error::Msg(format!(
-                            "`train.cuda_graph` is \"on\", but a step cannot be recorded: {why}"
-                        ))
-                    })?;
-                    way = self.launches.next();
-                }
-            }
-        }
-        let outcome = match (way, &self.recorded) {
+        let way = self.launches.next();
+        let recorded = match (way, self.recorded.take()) {
+            (Way::Record, _) => self.begin_recording(&|| launch(work, None))?,
+            (_, recorded) => recorded,
+        };
+        let outcome = match (self.launches.next(), &recorded) {
             (Way::AtOnce | Way::Record, Some((graph, outcome))) => {
-                graph.launch()?;
+                if way == Way::AtOnce {
+                    graph.launch()?;
+                }
                 // The next launch writes to the same place.
                 outcome.map(Tensor::copy)?
             }
@@ -175,11 +164,27 @@ impl Steps {
             }
             _ => launch(work, None)?,
         };
+        self.recorded = recorded;
         self.launches.did();
         if self.launches.next() == (Way::OneByOne { prepare: false }) {
             (self.recorded, self.last) = (None, None);
         }
         Ok(outcome)
+    }
+
+    /// Records a step and launches it for the first time. Where that cannot be done, nothing was.
+    fn begin_recording(&mut self, row: &dyn Fn() -> Result<Outcome>) -> Result<Option<(cuda::Graph, Outcome)>> {
+        let begun = self.record(row).and_then(|(graph, outcome)| {
+            graph.launch()?;
+            Ok((graph, outcome))
+        });
+        match begun {
+            Ok(begun) => Ok(Some(begun)),
+            Err(error) => match self.launches.refuse(error.to_string()) {
+                Ok(()) => Ok(None),
+                Err(why) => candle_core::bail!("`train.cuda_graph` is \"on\", but a step cannot be recorded: {why}"),
+            },
+        }
     }
 
     /// The host has waited for the GPU: see [`Launches::waited`].

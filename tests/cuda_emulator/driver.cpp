@@ -960,6 +960,8 @@ EXPORT CUresult cuDeviceSetMemPool(int device, Pool *pool) {
     return SUCCESS;
 }
 
+EXPORT CUresult cuDeviceGraphMemTrim(int) { return SUCCESS; }
+
 EXPORT CUresult cuMemPoolTrimTo(Pool *pool, size_t) { return pool ? SUCCESS : INVALID_VALUE; }
 
 EXPORT CUresult cuMemPoolSetAttribute(Pool *pool, int attribute, void *value) {

@@ -73,6 +73,7 @@ impl PairWork<'_> {
         Generator::keyed(self.frame.experiment.experiment.seed, "validation order", &[]).shuffle(&mut val);
         let (fitted, metrics) = self.frame.train(self.network, self.data(), &self.sides.train, &val)?;
         parts.add("training", Some(&fitted.profile));
+        parts.remark(fitted.launches.clone());
         let status = self.frame.ended(&fitted, &mut remarks)?;
         let (results, predictions) = self.test(&mut remarks)?;
         parts.add("test", None);

@@ -99,6 +99,7 @@ impl Work<'_> {
             .frame
             .train(self.network, self.data(), &self.sides.train, &self.sides.val)?;
         parts.add("training", Some(&fitted.profile));
+        parts.remark(fitted.launches.clone());
         let status = self.frame.ended(&fitted, &mut remarks)?;
         let (results, predictions) = self.test()?;
         parts.add("test", None);

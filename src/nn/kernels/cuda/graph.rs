@@ -16,7 +16,9 @@ use super::gpu::Gpu;
 
 /// Recorded launches on one GPU.
 pub struct Graph {
-    graph: CudaGraph,
+    /// Always there, but for the moment in which it is given back.
+    graph: Option<CudaGraph>,
+    device: CudaDevice,
     /// Operations in it.
     pub length: usize,
     /// What it uses of others, and nobody else knows to be in use.
@@ -38,6 +40,8 @@ pub fn prepared<R>(device: &Device, work: impl FnOnce() -> Result<R>) -> Result<
 pub fn record(device: &Device, work: impl FnOnce() -> Result<()>) -> Result<Graph> {
     let device = device.as_cuda_device()?;
     let stream = device.cuda_stream();
+    // What the steps before needed is of no use any more: the recording gets memory of its own.
+    give_back_memory(device);
     let _prepared = device.enable_cuda_graph_htod_cache();
     // Other threads go on copying batches meanwhile: their calls are none of this recording's business.
     stream
@@ -63,10 +67,9 @@ pub fn record(device: &Device, work: impl FnOnce() -> Result<()>) -> Result<Grap
         candle_core::bail!("{made} arrays are made in a step, but {given_up} are given up");
     }
     graph.upload().map_err(Error::wrap)?;
-    // What the steps before needed is of no use any more: the recording has memory of its own.
-    give_back_memory(device);
     Ok(Graph {
-        graph,
+        graph: Some(graph),
+        device: device.clone(),
         length: kinds.len(),
         _workspace: workspace,
     })
@@ -75,8 +78,37 @@ pub fn record(device: &Device, work: impl FnOnce() -> Result<()>) -> Result<Grap
 impl Graph {
     /// Does it all again, in the order of the stream.
     pub fn launch(&self) -> Result<()> {
-        self.graph.launch().map_err(Error::wrap)
+        match &self.graph {
+            Some(graph) => graph.launch().map_err(Error::wrap),
+            None => candle_core::bail!("the recording was given back"),
+        }
     }
+}
+
+impl Drop for Graph {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        self.graph = None;
+        let stream = self.device.cuda_stream();
+        // SAFETY: takes a number. Only memory that no recording uses is given back; where that fails it stays, which is no harm.
+        unsafe {
+            if let Some(device) = number_of(&self.device)
+                && stream.synchronize().is_ok()
+            {
+                let _ = sys::cuDeviceGraphMemTrim(device).result();
+            }
+        }
+    }
+}
+
+/// The driver's number of a GPU.
+#[allow(unsafe_code)]
+fn number_of(device: &CudaDevice) -> Option<sys::CUdevice> {
+    let ordinal = i32::try_from(device.cuda_stream().context().ordinal()).ok()?;
+    let mut number: sys::CUdevice = 0;
+    // SAFETY: the address is that of a variable of the type that the driver writes.
+    unsafe { sys::cuDeviceGet(&mut number, ordinal) }.result().ok()?;
+    Some(number)
 }
 
 /// The kinds of all operations.
@@ -104,18 +136,14 @@ fn kinds(graph: &CudaGraph) -> std::result::Result<Vec<CUgraphNodeType>, DriverE
 #[allow(unsafe_code)]
 fn give_back_memory(device: &CudaDevice) {
     let stream = device.cuda_stream();
-    let Ok(ordinal) = i32::try_from(stream.context().ordinal()) else {
+    let Some(number) = number_of(device) else {
         return;
     };
-    let mut of: sys::CUdevice = 0;
     let mut pool: sys::CUmemoryPool = std::ptr::null_mut();
     // SAFETY: the addresses are those of variables of the types that the driver writes. Only memory that is free already is given
     // back.
     unsafe {
-        if sys::cuDeviceGet(&mut of, ordinal).result().is_ok()
-            && sys::cuDeviceGetDefaultMemPool(&mut pool, of).result().is_ok()
-            && stream.synchronize().is_ok()
-        {
+        if sys::cuDeviceGetDefaultMemPool(&mut pool, number).result().is_ok() && stream.synchronize().is_ok() {
             let _ = sys::cuMemPoolTrimTo(pool, 0).result();
         }
     }
