@@ -331,6 +331,7 @@ accumulate = 1
 device = "auto"
 precision = "float32"
 deterministic = true
+cuda_graph = "auto"
 validate_every = "epoch"
 keep_last = 2
 checkpoint_minutes = 10.0

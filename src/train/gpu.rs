@@ -113,7 +113,7 @@ impl Steps {
     pub fn begin(&mut self, step: u64, terms: &Terms) -> Result<cuda::Facts> {
         self.cell().set_step(step)?;
         let words = terms.words();
-        if words.len() > self.facts.len() {
+        if words.len() > self.facts.room() {
             // What was recorded reads the old place.
             self.begin_anew(None);
             self.facts = cuda::Facts::of(&self.device, words.len().next_power_of_two())?;

@@ -24,6 +24,8 @@ pub struct Saved {
     /// Sums of the convolution, without the bias. `None` where nothing is kept.
     sums: Option<SumsArray>,
     place: Option<CudaSlice<u8>>,
+    /// The winners' sums, where a norm needs them.
+    won: Option<CudaSlice<f32>>,
     pub statistics: Option<Statistics>,
 }
 
@@ -123,6 +125,10 @@ pub fn forward(block: &Block, input: Operand, kernel: Operand, shifts: Shifts, k
         true => Some(gpu.empty::<u8>(sizes.pooled_values())?),
         false => None,
     };
+    let won = match place.is_some() && block.norm.is_some() {
+        true => Some(gpu.empty::<f32>(sizes.pooled_values())?),
+        false => None,
+    };
     let finish = Finish {
         sizes,
         bias,
@@ -131,7 +137,8 @@ pub fn forward(block: &Block, input: Operand, kernel: Operand, shifts: Shifts, k
         last,
     };
     let to_place = place.as_ref().map_or(Address::NONE, |place| gpu.address(place));
-    finish.run(&gpu, to_sums, gpu.address(&out), to_place)?;
+    let to_won = won.as_ref().map_or(Address::NONE, |won| gpu.address(won));
+    finish.run(&gpu, to_sums, gpu.address(&out), (to_place, to_won))?;
     Ok(Forward {
         out: gpu.storage(out),
         shape: sizes.pooled_shape(),
@@ -139,6 +146,7 @@ pub fn forward(block: &Block, input: Operand, kernel: Operand, shifts: Shifts, k
             // Without a norm the gradients go by the output alone.
             sums: (keep && block.norm.is_some()).then_some(sums),
             place,
+            won,
             statistics: found,
         },
     })
@@ -185,6 +193,7 @@ pub fn backward(
                 gamma: shifts.gamma,
                 out,
                 place: saved.place.as_ref().map_or(Address::NONE, |place| gpu.address(place)),
+                won: saved.won.as_ref().map_or(Address::NONE, |won| gpu.address(won)),
                 gradient,
                 statistics: saved.statistics.as_ref(),
                 first,

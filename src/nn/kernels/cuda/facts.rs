@@ -30,7 +30,8 @@ impl Facts {
         Ok(Self { gpu, array })
     }
 
-    pub fn len(&self) -> usize {
+    /// Words that fit.
+    pub fn room(&self) -> usize {
         self.array.len()
     }
 

@@ -86,7 +86,7 @@ pub fn batch_norm(
         first: identity,
         last: identity,
     };
-    finish.run(&gpu, values, gpu.address(&out), Address::NONE)?;
+    finish.run(&gpu, values, gpu.address(&out), (Address::NONE, Address::NONE))?;
     Ok((gpu.storage(out), statistics))
 }
 
@@ -115,6 +115,7 @@ pub fn batch_norm_gradient(
                     // The identity's derivative does not look at its value.
                     out: gradient,
                     place: Address::NONE,
+                    won: Address::NONE,
                     gradient,
                     statistics: Some(statistics),
                     first: identity,

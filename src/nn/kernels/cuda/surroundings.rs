@@ -213,7 +213,8 @@ pub struct Finish {
 }
 
 impl Finish {
-    pub fn run(&self, gpu: &Gpu, values: Sums, out: Address, place: Address) -> Result<()> {
+    /// `place` and `won`: of each window's winner, or [`Address::NONE`].
+    pub fn run(&self, gpu: &Gpu, values: Sums, out: Address, (place, won): (Address, Address)) -> Result<()> {
         let Sums { at: values, in_16_bits } = values;
         let Self {
             sizes,
@@ -236,7 +237,8 @@ impl Finish {
             last,
             sizes,
             out,
-            place
+            place,
+            won
         )
     }
 }
@@ -249,7 +251,9 @@ pub struct Back<'a> {
     pub bias: Address,
     pub gamma: Address,
     pub out: Address,
+    /// Where each window's winner stood, and its sum.
     pub place: Address,
+    pub won: Address,
     pub gradient: Address,
     pub statistics: Option<&'a Statistics>,
     pub first: Slopes,
@@ -266,6 +270,7 @@ impl Back<'_> {
             gamma,
             out,
             place,
+            won,
             gradient,
             first,
             last,
@@ -285,7 +290,7 @@ impl Back<'_> {
             sizes.sums(),
             gradient,
             out,
-            place,
+            won,
             sums,
             in_16_bits,
             bias,

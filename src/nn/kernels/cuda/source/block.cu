@@ -14,6 +14,9 @@ struct Sizes {
     __device__ int pooled_plane() const { return pooled_rows * pooled_columns; }
 };
 
+// Values that a thread asks for before it uses the first of them: one at a time would leave most of the memory's speed unused.
+#define AT_ONCE 4
+
 // The places of a channel's values that one thread of a block of REDUCED visits, from `first` on. One division, not one for each place.
 struct Places {
     size_t image;
@@ -60,11 +63,19 @@ extern "C" __global__ void channel_moments(const void *sums, int in_16_bits, con
     float origin = seen(sums, in_16_bits, bias, first, channel, (size_t)channel * plane);
     double total = 0.0, squares = 0.0;
     Places place(begin + threadIdx.x, plane);
-    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED, place.next()) {
-        size_t at = (place.image * s.channels + channel) * plane + place.at;
-        double d = (double)seen(sums, in_16_bits, bias, first, channel, at) - (double)origin;
-        total += d;
-        squares += d * d;
+    for (size_t i = begin + threadIdx.x; i < end; i += AT_ONCE * REDUCED) {
+        float values[AT_ONCE];
+#pragma unroll
+        for (int k = 0; k < AT_ONCE; k++, place.next()) {
+            size_t at = (place.image * s.channels + channel) * plane + place.at;
+            values[k] = i + k * REDUCED < end ? seen(sums, in_16_bits, bias, first, channel, at) : origin;
+        }
+#pragma unroll
+        for (int k = 0; k < AT_ONCE; k++) {
+            double d = (double)values[k] - (double)origin;
+            total += d;
+            squares += d * d;
+        }
     }
     sum_of_block(total, squares, shared);
     if (threadIdx.x == 0) {
@@ -110,9 +121,10 @@ extern "C" __global__ void follow(float *mean, float *variance, const double *st
     variance[channel] = (float)((1.0 - momentum) * (double)variance[channel] + momentum * of_variance);
 }
 
-// One value of the output for each thread. `affine`: scales, then shifts, or null. `place`: where in its window the winner stood, where somebody asks for it.
+// One value of the output for each thread. `affine`: scales, then shifts, or null. `place`: where in its window the winner stood, and `won`: its sum
+// (with bias, through the first rectifier), where somebody asks for them.
 extern "C" __global__ void block_forward(const void *sums, int in_16_bits, const float *bias, const float *affine, Rectifier first,
-                                         Rectifier last, Sizes s, float *out, unsigned char *place) {
+                                         Rectifier last, Sizes s, float *out, unsigned char *place, float *won) {
     int planes = s.batch * s.channels, cells = s.pooled_plane();
     int cell = blockIdx.x * blockDim.x + threadIdx.x;
     if (cell >= cells) return;
@@ -122,16 +134,17 @@ extern "C" __global__ void block_forward(const void *sums, int in_16_bits, const
         float shift_before = bias ? bias[channel] : 0.0f;
         float scale = affine ? affine[channel] : 1.0f, shift = affine ? affine[s.channels + channel] : 0.0f;
         size_t first_sum = (size_t)plane * s.plane();
-        float best = 0.0f;
+        float best = 0.0f, best_sum = 0.0f;
         int best_place = -1;
         for (int r = 0; r < s.window_rows; r++) {
             for (int c = 0; c < s.window_columns; c++) {
                 size_t sum = first_sum + (size_t)(row + r) * s.columns + column + c;
-                float value = first.value(number_at(sums, in_16_bits, sum) + shift_before);
-                if (affine) value = value * scale + shift;
+                float y = first.value(number_at(sums, in_16_bits, sum) + shift_before);
+                float value = affine ? y * scale + shift : y;
                 // The first of equal values wins, and the first NaN before all others.
                 if (best_place < 0 || value > best || (value != value && best == best)) {
                     best = value;
+                    best_sum = y;
                     best_place = r * s.window_columns + c;
                 }
             }
@@ -139,11 +152,13 @@ extern "C" __global__ void block_forward(const void *sums, int in_16_bits, const
         size_t at = (size_t)plane * cells + cell;
         out[at] = last.value(best);
         if (place) place[at] = (unsigned char)best_place;
+        if (won) won[at] = best_sum;
     }
 }
 
 // For each channel and part: the sums of g and of g · (y - mean) over the winners y, with g the gradient through the last rectifier.
-extern "C" __global__ void block_gradient_sums(const float *gradient, const float *out, const unsigned char *place,
+// `won`: the winners, or null where nothing was pooled and they are the sums.
+extern "C" __global__ void block_gradient_sums(const float *gradient, const float *out, const float *won,
                                                const void *sums, int in_16_bits, const float *bias, const double *statistics,
                                                Rectifier first, Rectifier last, Sizes s, double *partial) {
     __shared__ double shared[2 * REDUCED];
@@ -153,15 +168,22 @@ extern "C" __global__ void block_gradient_sums(const float *gradient, const floa
     double mean = statistics ? statistics[3 * channel] : 0.0;
     double total = 0.0, moment = 0.0;
     Places of_cells(begin + threadIdx.x, cells);
-    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED, of_cells.next()) {
-        size_t plane = of_cells.image * s.channels + channel;
-        int cell = of_cells.at;
-        size_t at = plane * cells + cell;
-        double g = (double)last.back(out[at], gradient[at]);
-        total += g;
-        if (statistics) {
-            size_t y = plane * s.plane() + winner(s, place, plane, cell);
-            moment += g * ((double)seen(sums, in_16_bits, bias, first, channel, y) - mean);
+    for (size_t i = begin + threadIdx.x; i < end; i += AT_ONCE * REDUCED) {
+        float outs[AT_ONCE], gradients[AT_ONCE], winners[AT_ONCE];
+#pragma unroll
+        for (int k = 0; k < AT_ONCE; k++, of_cells.next()) {
+            size_t at = (of_cells.image * s.channels + channel) * cells + of_cells.at;
+            bool is_there = i + k * REDUCED < end;
+            outs[k] = is_there ? out[at] : 0.0f;
+            gradients[k] = is_there ? gradient[at] : 0.0f;
+            winners[k] = 0.0f;
+            if (is_there && statistics) winners[k] = won ? won[at] : seen(sums, in_16_bits, bias, first, channel, at);
+        }
+#pragma unroll
+        for (int k = 0; k < AT_ONCE; k++) {
+            double g = (double)last.back(outs[k], gradients[k]);
+            total += g;
+            if (statistics && i + k * REDUCED < end) moment += g * ((double)winners[k] - mean);
         }
     }
     sum_of_block(total, moment, shared);
@@ -212,13 +234,15 @@ extern "C" __global__ void block_gradient(const float *gradient, const float *ou
     for (int plane = blockIdx.y * blockDim.y + threadIdx.y; plane < planes; plane += gridDim.y * blockDim.y) {
         int channel = plane % s.channels;
         size_t place_of_sum = (size_t)plane * s.plane() + at;
+        // All is asked for before any of it is looked at.
+        float raw = lines ? number_at(sums, in_16_bits, place_of_sum) + (bias ? bias[channel] : 0.0f) : 0.0f;
         float g = 0.0f;
-        if (is_pooled && winner(s, place, plane, cell) == at) {
+        if (is_pooled) {
             size_t pooled = (size_t)plane * cells + cell;
-            g = last.back(out[pooled], gradient[pooled]);
+            float through = last.back(out[pooled], gradient[pooled]);
+            if (winner(s, place, plane, cell) == at) g = through;
         }
         if (lines) {
-            float raw = number_at(sums, in_16_bits, place_of_sum) + (bias ? bias[channel] : 0.0f);
             float y = first.value(raw);
             g = lines[3 * channel] * g + lines[3 * channel + 1] * y + lines[3 * channel + 2];
             g = first.back(raw, g);
@@ -239,8 +263,15 @@ extern "C" __global__ void channel_sums(const void *values, int in_16_bits, Size
     size_t begin = count * part / s.parts, end = count * (part + 1) / s.parts;
     double total = 0.0, nothing = 0.0;
     Places place(begin + threadIdx.x, plane);
-    for (size_t i = begin + threadIdx.x; i < end; i += REDUCED, place.next()) {
-        total += (double)number_at(values, in_16_bits, (place.image * s.channels + channel) * plane + place.at);
+    for (size_t i = begin + threadIdx.x; i < end; i += AT_ONCE * REDUCED) {
+        float some[AT_ONCE];
+#pragma unroll
+        for (int k = 0; k < AT_ONCE; k++, place.next()) {
+            size_t at = (place.image * s.channels + channel) * plane + place.at;
+            some[k] = i + k * REDUCED < end ? number_at(values, in_16_bits, at) : 0.0f;
+        }
+#pragma unroll
+        for (int k = 0; k < AT_ONCE; k++) total += (double)some[k];
     }
     sum_of_block(total, nothing, shared);
     if (threadIdx.x == 0) partial[(size_t)channel * s.parts + part] = total;
