@@ -181,6 +181,10 @@ impl Case {
             false => Tensor::stack(&losses, 0)?.to_vec1::<f32>()?,
         };
         self.network.device().synchronize()?;
+        #[cfg(feature = "cuda")]
+        if let Some(on_gpu) = &mut self.on_gpu {
+            on_gpu.steps.waited(begin.elapsed());
+        }
         let each = clock(begin) / steps.max(1) as f64;
         Ok((losses, vec![each; steps]))
     }

@@ -274,6 +274,15 @@ fn what_cannot_be_recorded_is_refused() {
     });
     // Its memory went with the recording.
     std::mem::forget(left.take());
+    refused(
+        "a wait, which spoils the recording, with arrays given up after it",
+        &|| {
+            let doubled = (&ones * 2.0)?;
+            let _ = gpu.synchronize();
+            drop(doubled);
+            Ok(())
+        },
+    );
     refused("numbers that nobody has copied before", &|| {
         Tensor::new(&[1.5f32, 7.25, 3.125], &gpu).map(|_| ())
     });

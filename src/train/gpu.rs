@@ -39,7 +39,7 @@ const MANY: u32 = 4;
 #[derive(Debug, Clone, PartialEq)]
 struct Likeness {
     /// Address and shape of each input.
-    inputs: Vec<(u64, Vec<usize>)>,
+    inputs: Vec<(cuda::Address, Vec<usize>)>,
     terms: Vec<(TermKind, Of, usize)>,
 }
 
@@ -144,27 +144,23 @@ impl Steps {
             self.launches.did_another();
             return launch(work, keep);
         }
-        let way = self.launches.next();
-        let recorded = match (way, self.recorded.take()) {
-            (Way::Record, _) => self.begin_recording(&|| launch(work, None))?,
-            (_, recorded) => recorded,
-        };
-        let outcome = match (self.launches.next(), &recorded) {
-            (Way::AtOnce | Way::Record, Some((graph, outcome))) => {
-                if way == Way::AtOnce {
-                    graph.launch()?;
-                }
-                // The next launch writes to the same place.
-                outcome.map(Tensor::copy)?
-            }
+        let outcome = match (self.launches.next(), &self.recorded) {
             (Way::OneByOne { prepare: true }, _) => {
                 let outcome = cuda::prepared(&device, || launch(work, None))?;
                 self.last = Some(outcome.clone());
                 outcome
             }
-            _ => launch(work, None)?,
+            (Way::OneByOne { prepare: false }, _) => launch(work, None)?,
+            (Way::AtOnce, Some((graph, outcome))) => {
+                graph.launch()?;
+                // The next launch writes to the same place.
+                outcome.map(Tensor::copy)?
+            }
+            (Way::Record | Way::AtOnce, _) => match self.begin_recording(&|| launch(work, None))? {
+                Some(outcome) => outcome,
+                None => launch(work, None)?,
+            },
         };
-        self.recorded = recorded;
         self.launches.did();
         if self.launches.next() == (Way::OneByOne { prepare: false }) {
             (self.recorded, self.last) = (None, None);
@@ -172,19 +168,29 @@ impl Steps {
         Ok(outcome)
     }
 
-    /// Records a step and launches it for the first time. Where that cannot be done, nothing was.
-    fn begin_recording(&mut self, row: &dyn Fn() -> Result<Outcome>) -> Result<Option<(cuda::Graph, Outcome)>> {
-        let begun = self.record(row).and_then(|(graph, outcome)| {
+    /// Records a step and launches it for the first time. `None` where that cannot be done; then nothing was.
+    fn begin_recording(&mut self, row: &dyn Fn() -> Result<Outcome>) -> Result<Option<Outcome>> {
+        let begun = self.record(row).and_then(|(graph, kept)| {
             graph.launch()?;
-            Ok((graph, outcome))
+            Ok((graph, kept))
         });
-        match begun {
-            Ok(begun) => Ok(Some(begun)),
+        let (graph, kept) = match begun {
+            Ok(begun) => begun,
             Err(error) => match self.launches.refuse(error.to_string()) {
-                Ok(()) => Ok(None),
+                Ok(()) => return Ok(None),
                 Err(why) => candle_core::bail!("`train.cuda_graph` is \"on\", but a step cannot be recorded: {why}"),
             },
+        };
+        let outcome = kept.map(Tensor::copy)?;
+        // The last batch of an epoch and a validation are not recorded. Where only a recording is wanted, they may find no room.
+        let is_kept = !self.launches.may_refuse() || graph.has_room_beside()?;
+        if is_kept {
+            self.recorded = Some((graph, kept));
+        } else {
+            let why = "the GPU has no memory for a recording beside that of other steps";
+            self.launches.refuse(why.to_owned()).map_err(candle_core::Error::Msg)?;
         }
+        Ok(Some(outcome))
     }
 
     /// The host has waited for the GPU: see [`Launches::waited`].
@@ -257,6 +263,26 @@ pub fn learned(
     Ok((mean.detach(), outputs.detach(), gradients))
 }
 
+/// Clips gradients number by number, where there is a limit. Gives their norm before and after.
+pub fn clipped(
+    gradients: &mut Gradients,
+    limit: Option<f64>,
+    parameters: &[(String, Var)],
+    device: &Device,
+    keep: Option<Keep>,
+) -> Result<(Tensor, Tensor)> {
+    let first = gradients.norm_on_gpu(parameters, device)?;
+    if let Some(keep) = keep {
+        keep(gradients)?;
+    }
+    let Some(limit) = limit else {
+        return Ok((first.clone(), first));
+    };
+    gradients.clip_value(limit)?;
+    let norm = gradients.norm_on_gpu(parameters, device)?;
+    Ok((first, norm))
+}
+
 /// The launches of a step.
 fn row(
     work: &Work,
@@ -267,15 +293,7 @@ fn row(
 ) -> Result<Outcome> {
     let (parameters, device) = (work.network.parameters(), work.network.device());
     let (mean, outputs, mut gradients) = learned(parameters, work.terms, facts, said)?;
-    let first = gradients.norm_on_gpu(parameters, device)?;
-    if let Some(keep) = keep {
-        keep(&gradients)?;
-    }
-    let mut norm = first.clone();
-    if let Some(limit) = work.clip_value {
-        gradients.clip_value(limit)?;
-        norm = gradients.norm_on_gpu(parameters, device)?;
-    }
+    let (first, norm) = clipped(&mut gradients, work.clip_value, parameters, device, keep)?;
     work.optimizer.apply_on_gpu(&gradients, cell, &norm)?;
     Ok(Outcome {
         mean,
@@ -290,7 +308,7 @@ impl Likeness {
         let terms = work.terms.terms.iter();
         Ok(Self {
             inputs: inputs
-                .map(|input| Ok((cuda::address(input)?, input.dims().to_vec())))
+                .map(|input| Ok((cuda::address_within(input)?, input.dims().to_vec())))
                 .collect::<Result<_>>()?,
             terms: terms.map(|term| (term.kind, term.of, term.facts.len())).collect(),
         })

@@ -88,6 +88,9 @@ impl Launches {
     /// A step like the others went the way that [`Self::next`] said.
     pub fn did(&mut self) {
         self.since += 1;
+        if self.refused.is_some() {
+            return;
+        }
         self.stage = match self.stage {
             Stage::Warming(steps) if steps + 1 < WARMING => Stage::Warming(steps + 1),
             Stage::Warming(_) if self.wanted == CudaGraphSpec::On => Stage::Recording,
@@ -112,6 +115,11 @@ impl Launches {
     /// What was recorded serves no more: the steps have other shapes from now on.
     pub fn begin_anew(&mut self) {
         *self = Self::new(self.wanted);
+    }
+
+    /// Whether steps may be launched one by one.
+    pub fn may_refuse(&self) -> bool {
+        self.wanted != CudaGraphSpec::On
     }
 
     /// Nothing can be recorded, for this reason.

@@ -257,6 +257,10 @@ impl<'a> Session<'a> {
                     false => Place::WithinEpoch,
                 };
                 self.trainer.keep_gradients = place == Place::EndOfEpoch && observer.wants_tensors(epoch);
+                // A step that is not like the others is timed apart from them: see `launches`.
+                if !self.unread.is_empty() && (batch.examples.len() < size || self.trainer.keep_gradients) {
+                    self.read(epoch, observer)?;
+                }
                 self.trainer.learn(&batch, epoch, place)?;
                 self.batch += 1;
                 self.since.examples += batch.examples.len();

@@ -962,6 +962,18 @@ EXPORT CUresult cuDeviceSetMemPool(int device, Pool *pool) {
 
 EXPORT CUresult cuDeviceGraphMemTrim(int) { return SUCCESS; }
 
+// All that graphs allocate, at once: more than a driver needs, which uses memory again within a graph.
+EXPORT CUresult cuDeviceGetGraphMemAttribute(int device, int attribute, void *value) {
+    if (!value || attribute < 0 || attribute > 3) return INVALID_VALUE;
+    Guard guard(state().lock);
+    uint64_t bytes = 0;
+    for (auto &allocation : state().allocations) {
+        if (allocation.second.recording && allocation.second.device == device) bytes += allocation.second.size;
+    }
+    *static_cast<uint64_t *>(value) = bytes;
+    return SUCCESS;
+}
+
 EXPORT CUresult cuMemPoolTrimTo(Pool *pool, size_t) { return pool ? SUCCESS : INVALID_VALUE; }
 
 EXPORT CUresult cuMemPoolSetAttribute(Pool *pool, int attribute, void *value) {

@@ -2,6 +2,9 @@
 #![allow(dead_code, reason = "not every test uses all of it")]
 #![allow(clippy::disallowed_methods, reason = "tests read the environment")]
 
+use std::ops::Deref;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use affect::random::Generator;
 use affect::train::spec::{DeviceSpec, PrecisionSpec};
 use affect::train::{TrainSpec, device};
@@ -10,12 +13,28 @@ use candle_core::{DType, Device, Tensor};
 /// Largest relative difference, of the largest number.
 pub const TOLERANCE: f32 = 1e-4;
 
+/// A GPU for one test at a time: all of them use one stream, and what one launches while another records would be recorded.
+pub struct Gpu {
+    device: Device,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Deref for Gpu {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        &self.device
+    }
+}
+
 /// A GPU, or `None` and the reason on standard error.
-pub fn gpu() -> Option<Device> {
+pub fn gpu() -> Option<Gpu> {
     gpu_with(PrecisionSpec::Float32, true)
 }
 
-pub fn gpu_with(precision: PrecisionSpec, deterministic: bool) -> Option<Device> {
+pub fn gpu_with(precision: PrecisionSpec, deterministic: bool) -> Option<Gpu> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let spec = TrainSpec {
         device: DeviceSpec::Cuda(0),
         precision,
@@ -23,7 +42,7 @@ pub fn gpu_with(precision: PrecisionSpec, deterministic: bool) -> Option<Device>
         ..TrainSpec::default()
     };
     match device::open(&spec) {
-        Ok(device) => Some(device),
+        Ok(device) => Some(Gpu { device, _alone: alone }),
         Err(error) => {
             assert!(
                 std::env::var_os("AFFECT_NEEDS_GPU").is_none(),

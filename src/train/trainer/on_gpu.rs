@@ -81,13 +81,9 @@ impl Trainer<'_> {
         if self.update_is_due(place) {
             let examples = std::mem::take(&mut self.pending.examples);
             if let Some(mut gradients) = self.pending.take(false)? {
-                let first = gradients.norm_on_gpu(parameters, device)?;
                 self.keep(&gradients)?;
-                let mut norm = first.clone();
-                if let Some(limit) = self.settings.train.clip_value {
-                    gradients.clip_value(limit)?;
-                    norm = gradients.norm_on_gpu(parameters, device)?;
-                }
+                let limit = self.settings.train.clip_value;
+                let (first, norm) = gpu::clipped(&mut gradients, limit, parameters, device, None)?;
                 self.set_rate();
                 let clip = self.settings.train.clip_norm;
                 self.optimizer.announce_on_gpu(cell, gradients.factor(), clip)?;

@@ -8,7 +8,9 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use candle_core::cuda_backend::cudarc::driver::{CudaEvent, CudaSlice, CudaStream, PinnedHostSlice, result};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaEvent, CudaSlice, CudaStream, DriverError, PinnedHostSlice, result,
+};
 use candle_core::cuda_backend::{CudaDevice, DeviceId};
 use candle_core::{Device, Error, Result, Shape, Tensor};
 
@@ -115,7 +117,7 @@ impl Feeder {
         let mut place = free.recv().map_err(Error::wrap)?;
         drop(free);
         if let Some(copied) = place.copied.take() {
-            copied.synchronize().map_err(Error::wrap)?;
+            again(|| copied.synchronize())?;
         }
         Ok(Room {
             place: Some(place),
@@ -180,12 +182,12 @@ impl Room {
             return Err(poisoned());
         };
         if let Some(taken) = place.taken.take() {
-            self.copies.wait(&taken).map_err(Error::wrap)?;
+            again(|| self.copies.wait(&taken))?;
         }
         let numbers = &place.host.as_slice().map_err(Error::wrap)?[..self.length];
         let mut room = place.room.slice_mut(..self.length);
-        self.copies.memcpy_htod(numbers, &mut room).map_err(Error::wrap)?;
-        place.copied = Some(self.copies.record_event(None).map_err(Error::wrap)?);
+        again(|| self.copies.memcpy_htod(numbers, &mut room))?;
+        place.copied = Some(again(|| self.copies.record_event(None))?);
         Ok(Loaded(self))
     }
 }
@@ -196,6 +198,12 @@ impl Drop for Room {
             let _ = self.back.send(place);
         }
     }
+}
+
+/// Calls once more where a call fails: cudarc tells an error that another thread's recording left behind ([`super::graph`]) to whoever calls next,
+/// instead of doing what it was called for. An error of its own comes back.
+fn again<R>(mut call: impl FnMut() -> std::result::Result<R, DriverError>) -> Result<R> {
+    call().or_else(|_| call()).map_err(Error::wrap)
 }
 
 fn poisoned() -> Error {

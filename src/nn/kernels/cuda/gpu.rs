@@ -35,7 +35,7 @@ pub const THREADS: u32 = 256;
 const BLOCKS: u32 = 1 << 16;
 
 /// The address of an array on the device, 0 for none: as the kernels take it.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Address(pub u64);
 
@@ -132,11 +132,6 @@ pub fn address_within(tensor: &Tensor) -> Result<Address> {
         candle_core::bail!("a tensor {:?} does not lie in one piece", tensor.shape())
     }
     with_address::<f32, _>(tensor, Ok)
-}
-
-/// Where the numbers of a tensor on the GPU begin.
-pub fn address(tensor: &Tensor) -> Result<u64> {
-    with_address::<f32, _>(tensor, |Address(address)| Ok(address))
 }
 
 /// Writes the numbers of a tensor over those of another one on the same GPU, of the same type and size.

@@ -4,11 +4,13 @@
 //! an address of its own: the batch ([`super::feeder`]), what is known of it ([`super::facts`]), and the rest in a [`super::StepCell`].
 //! Arrays that are made and given up on the way become part of the recording, which has memory of its own for them.
 
+use std::sync::Arc;
+
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::sys::{
     self, CUgraphInstantiate_flags, CUgraphNodeType, CUstreamCaptureMode,
 };
-use candle_core::cuda_backend::cudarc::driver::{CudaGraph, DriverError};
+use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaStream, DriverError, result};
 use candle_core::{Device, Error, Result};
 
 use super::cudnn;
@@ -16,14 +18,15 @@ use super::gpu::Gpu;
 
 /// Recorded launches on one GPU.
 pub struct Graph {
-    /// Always there, but for the moment in which it is given back.
-    graph: Option<CudaGraph>,
-    device: CudaDevice,
-    /// Operations in it.
-    pub length: usize,
+    graph: CudaGraph,
     /// What it uses of others, and nobody else knows to be in use.
     _workspace: Option<cudnn::Workspace>,
+    // Dropped after the recording.
+    memory: Memory,
 }
+
+/// The memory of recordings that are gone.
+struct Memory(CudaDevice);
 
 /// Does `work` so that it can be recorded afterwards: small arrays that Candle's operations copy to the GPU (shapes and strides) are kept there
 /// for good. A recording cannot copy them, and fails where it misses one.
@@ -39,24 +42,15 @@ pub fn prepared<R>(device: &Device, work: impl FnOnce() -> Result<R>) -> Result<
 /// every array that it made, and none that was there before.
 pub fn record(device: &Device, work: impl FnOnce() -> Result<()>) -> Result<Graph> {
     let device = device.as_cuda_device()?;
-    let stream = device.cuda_stream();
     // What the steps before needed is of no use any more: the recording gets memory of its own.
     give_back_memory(device);
-    let _prepared = device.enable_cuda_graph_htod_cache();
-    // Other threads go on copying batches meanwhile: their calls are none of this recording's business.
-    stream
-        .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
-        .map_err(Error::wrap)?;
+    let _kept = device.enable_cuda_graph_htod_cache();
+    let recording = Recording::begin(device)?;
     let worked = work();
-    let recorded = stream.end_capture(CUgraphInstantiate_flags(0));
-    // Arrays that were given up in a recording that failed left an error behind; there is nothing to be done about it.
-    let left = stream.context().check_err();
+    let graph = recording.end();
     worked?;
+    let graph = graph?;
     let workspace = cudnn::workspace(&Gpu::of(device))?;
-    let graph = match recorded.and_then(|graph| left.map(|()| graph)).map_err(Error::wrap)? {
-        Some(graph) => graph,
-        None => candle_core::bail!("the driver recorded nothing"),
-    };
     let kinds = kinds(&graph).map_err(Error::wrap)?;
     let count = |kind: CUgraphNodeType| kinds.iter().filter(|of| **of == kind).count();
     let (made, given_up) = (
@@ -68,35 +62,87 @@ pub fn record(device: &Device, work: impl FnOnce() -> Result<()>) -> Result<Grap
     }
     graph.upload().map_err(Error::wrap)?;
     Ok(Graph {
-        graph: Some(graph),
-        device: device.clone(),
-        length: kinds.len(),
+        graph,
         _workspace: workspace,
+        memory: Memory(device.clone()),
     })
+}
+
+/// A stream that records. It does not any more when this is gone, whatever happens in between: else nothing could run on it.
+struct Recording {
+    stream: Arc<CudaStream>,
+    is_over: bool,
+}
+
+impl Recording {
+    fn begin(device: &CudaDevice) -> Result<Self> {
+        let stream = device.cuda_stream();
+        // Other threads go on copying batches meanwhile: their calls are none of this recording's business.
+        stream
+            .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
+            .map_err(Error::wrap)?;
+        Ok(Self { stream, is_over: false })
+    }
+
+    fn end(mut self) -> Result<CudaGraph> {
+        match self.stop() {
+            Ok(Some(graph)) => Ok(graph),
+            Ok(None) => candle_core::bail!("the driver recorded nothing"),
+            Err(error) => Err(Error::wrap(error)),
+        }
+    }
+
+    fn stop(&mut self) -> std::result::Result<Option<CudaGraph>, DriverError> {
+        self.is_over = true;
+        // Arrays that were given up in a recording that is spoilt left an error behind, and cudarc does nothing before it has told it.
+        let left = self.stream.context().check_err();
+        let graph = self.stream.end_capture(CUgraphInstantiate_flags(0));
+        left.and(graph)
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let _ = self.stop();
+        }
+    }
 }
 
 impl Graph {
     /// Does it all again, in the order of the stream.
     pub fn launch(&self) -> Result<()> {
-        match &self.graph {
-            Some(graph) => graph.launch().map_err(Error::wrap),
-            None => candle_core::bail!("the recording was given back"),
-        }
+        self.graph.launch().map_err(Error::wrap)
+    }
+
+    /// Whether the GPU has memory for this and for a step of which nothing is recorded. Waits for the GPU.
+    #[allow(unsafe_code)]
+    pub fn has_room_beside(&self) -> Result<bool> {
+        let stream = self.memory.0.cuda_stream();
+        stream.synchronize().map_err(Error::wrap)?;
+        let (free, _) = result::mem_get_info().map_err(Error::wrap)?;
+        let mut own = 0u64;
+        let attribute = sys::CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT;
+        let Some(device) = number_of(&self.memory.0) else {
+            return Ok(true);
+        };
+        // SAFETY: the address is that of a variable of the type that the driver writes for this attribute.
+        unsafe { sys::cuDeviceGetGraphMemAttribute(device, attribute, (&raw mut own).cast()) }
+            .result()
+            .map_err(Error::wrap)?;
+        Ok(free as u64 >= own)
     }
 }
 
-impl Drop for Graph {
+impl Drop for Memory {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
-        self.graph = None;
-        let stream = self.device.cuda_stream();
-        // SAFETY: takes a number. Only memory that no recording uses is given back; where that fails it stays, which is no harm.
-        unsafe {
-            if let Some(device) = number_of(&self.device)
-                && stream.synchronize().is_ok()
-            {
-                let _ = sys::cuDeviceGraphMemTrim(device).result();
-            }
+        let stream = self.0.cuda_stream();
+        if let Some(device) = number_of(&self.0)
+            && stream.synchronize().is_ok()
+        {
+            // SAFETY: takes a number. Only memory that no recording uses is given back; where that fails it stays, which is no harm.
+            let _ = unsafe { sys::cuDeviceGraphMemTrim(device) }.result();
         }
     }
 }

@@ -34,7 +34,7 @@ pub use block::{
 pub use dropout::{Mask, dropout};
 pub use facts::{Facts, FactsAt};
 pub use feeder::{Feeder, Loaded, Room};
-pub use gpu::{Gpu, address, address_within, copy_over, view};
+pub use gpu::{Address, Gpu, address_within, copy_over, view};
 pub use graph::{Graph, prepared, record};
 pub use linear::linear;
 pub use loss::{Distance, LossKind, loss};

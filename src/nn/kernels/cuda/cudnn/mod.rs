@@ -75,7 +75,10 @@ pub type Workspace = Arc<CudaSlice<u8>>;
 
 /// The one that convolutions on this GPU use at the moment.
 pub fn workspace(gpu: &Gpu) -> Result<Option<Workspace>> {
-    let library = of(gpu)?;
+    let libraries = LIBRARIES.lock().map_err(|_| poisoned())?;
+    let Some((_, library)) = libraries.iter().find(|(of, _)| *of == gpu.device.id()) else {
+        return Ok(None);
+    };
     let library = library.lock().map_err(|_| poisoned())?;
     Ok(library.workspace.clone())
 }
@@ -241,16 +244,18 @@ impl Library {
 
     /// All algorithms, tried on these arrays; the result array is overwritten.
     #[allow(unsafe_code)]
-    fn measured(&mut self, gpu: &Gpu, on: &Descriptors, direction: Direction, arrays: Arrays) -> Result<Vec<Offer>> {
-        // As much of the limit as the device has, and half at a time until it has it.
+    fn measured(&self, gpu: &Gpu, on: &Descriptors, direction: Direction, arrays: Arrays) -> Result<Vec<Offer>> {
+        // As much of the limit as the device has, and half at a time until it has it. An array of its own: that of the convolutions
+        // stays as it is, since recorded launches may use it.
         let mut bytes = WORKSPACE;
-        let workspace = loop {
-            match self.workspace(gpu, bytes) {
-                Ok(workspace) => break workspace,
+        let array = loop {
+            match gpu.empty::<u8>(bytes) {
+                Ok(array) => break array,
                 Err(_) if bytes > 1 << 20 => bytes /= 2,
                 Err(error) => return Err(error),
             }
         };
+        let workspace = gpu.address(&array);
         let mut offers = [Offer::default(); ASKED];
         let mut count: c_int = 0;
         let asked = ASKED as c_int;
@@ -308,8 +313,6 @@ impl Library {
             }
         };
         status.result().map_err(failed("measuring algorithms"))?;
-        // What only the measurement needed is given back.
-        self.workspace = None;
         Ok(offers[..usize::try_from(count).unwrap_or(0).min(ASKED)].to_vec())
     }
 
