@@ -6,7 +6,7 @@
 #
 #     scripts/cuda-check.sh [--compile-only] [FOLDER]
 #
-# --compile-only ends after clippy. FOLDER (default: target/cuda-toolchain) keeps the CUDA toolkit between calls; cargo's folder is the usual one
+# --compile-only ends after clippy and the documentation. FOLDER (default: target/cuda-toolchain) keeps the CUDA toolkit between calls; cargo's folder is the usual one
 # (CARGO_TARGET_DIR). On two cores of a shared machine: the toolkit 1.5 minutes, Candle's kernels 22 seconds, all crates of a
 # first build 11 minutes, clippy after it 2 minutes.
 set -euo pipefail
@@ -33,6 +33,9 @@ unset AFFECT_CUDA_LIBRARIES
 
 step "clippy"
 cargo clippy --locked --all-targets --features cuda -- -D warnings
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --features cuda
 
 if [ -n "$compile_only" ]; then
     step "done"

@@ -112,7 +112,7 @@ pub struct Batch {
 
 /// The other part of a mixture.
 pub struct Mixed {
-    /// The share of [`Batch::targets`], ½ … 1.
+    /// The share of the example itself, ½ … 1.
     pub share: f64,
     /// `[batch]` class indices (u32).
     pub targets: Tensor,

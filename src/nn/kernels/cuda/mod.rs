@@ -1,6 +1,6 @@
 //! The operators on NVIDIA GPUs.
 //!
-//! Convolutions go through cuDNN ([`cudnn`], [`convolution`]); everything around them is done by kernels of our own (`source/*.cu`,
+//! Convolutions go through cuDNN (`cudnn`, `convolution`); everything around them is done by kernels of our own (`source/*.cu`,
 //! compiled to PTX when the program is built). Matrix products and the plain operations between the layers are Candle's.
 //!
 //! Numbers are in `f32`; statistics and long sums run in `f64`, in a fixed order, so that one GPU gives one result. Everything is
