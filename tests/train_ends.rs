@@ -309,33 +309,3 @@ fn a_profile_tells_where_the_time_went() {
     assert!(!outcome.stderr.contains("where the time went"), "{}", outcome.stderr);
     assert!(!lab.run("cls").join("profile.json").exists());
 }
-
-#[cfg(unix)]
-#[test]
-fn a_second_ctrl_c_ends_at_once() {
-    use std::io::{BufRead as _, BufReader, Read as _};
-
-    let lab = Lab::new();
-    // Everything until the end of the epoch is one step, and it is a long one.
-    lab.edit("reg.toml", "channels = 4", "channels = 64");
-    lab.edit("reg.toml", "channels = 8", "channels = 512");
-    lab.edit("reg.toml", "batch_size = 4", "batch_size = 1\naccumulate = 1000");
-    let mut child = lab.spawn(&["run", "reg.toml", "--threads", "1"]);
-    let mut reader = BufReader::new(child.stderr.take().unwrap());
-    let mut stderr = String::new();
-    let signal = || {
-        let sent = std::process::Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
-    };
-    for sign in ["baselines", "stopping as soon as the state is saved"] {
-        while !stderr.contains(sign) {
-            assert_ne!(reader.read_line(&mut stderr).unwrap(), 0, "{stderr}");
-        }
-        signal();
-    }
-    reader.read_to_string(&mut stderr).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{stderr}");
-    assert!(!stderr.contains("affect resume"), "{stderr}");
-}
