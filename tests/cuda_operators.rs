@@ -17,13 +17,19 @@ use affect::train::{Labels, LossSpec, Mixed, OptimizerSpec};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use cuda_support::{TOLERANCE, gpu, near, numbers, random};
 
-/// The output of an operator and the gradients of all its inputs.
-fn with_gradients(inputs: &[Tensor], device: &Device, operator: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Tensor> {
-    let vars: Vec<Var> = inputs
-        .iter()
-        .map(|input| Var::from_tensor(&input.to_device(device).unwrap()).unwrap())
+/// The output of an operator and the gradients of its inputs, but for the first `data`.
+fn with_gradients(
+    inputs: &[Tensor],
+    data: usize,
+    device: &Device,
+    operator: &dyn Fn(&[Tensor]) -> Result<Tensor>,
+) -> Vec<Tensor> {
+    let there = |input: &Tensor| input.to_device(device).unwrap();
+    let vars: Vec<Var> = (inputs[data..].iter())
+        .map(|input| Var::from_tensor(&there(input)).unwrap())
         .collect();
-    let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+    let mut tensors: Vec<Tensor> = inputs[..data].iter().map(there).collect();
+    tensors.extend(vars.iter().map(|var| var.as_tensor().clone()));
     let out = operator(&tensors).unwrap();
     let weights = random(out.dims(), 99).to_device(device).unwrap();
     let gradients = (&out * weights).unwrap().sum_all().unwrap().backward().unwrap();
@@ -33,23 +39,23 @@ fn with_gradients(inputs: &[Tensor], device: &Device, operator: &dyn Fn(&[Tensor
 }
 
 fn compare(what: &str, gpu: &Device, inputs: &[Tensor], operator: &dyn Fn(&[Tensor]) -> Result<Tensor>) {
-    compare_within(what, gpu, inputs, TOLERANCE, operator);
+    compare_within(what, gpu, (inputs, 0), TOLERANCE, operator);
 }
 
 fn compare_within(
     what: &str,
     gpu: &Device,
-    inputs: &[Tensor],
+    (inputs, data): (&[Tensor], usize),
     tolerance: f32,
     operator: &dyn Fn(&[Tensor]) -> Result<Tensor>,
 ) {
-    let there = with_gradients(inputs, gpu, operator);
-    let here = with_gradients(inputs, &Device::Cpu, operator);
+    let there = with_gradients(inputs, data, gpu, operator);
+    let here = with_gradients(inputs, data, &Device::Cpu, operator);
     for (index, (there, here)) in there.iter().zip(&here).enumerate() {
         let part = if index == 0 {
             "output".to_owned()
         } else {
-            format!("gradient of input {}", index - 1)
+            format!("gradient of input {}", data + index - 1)
         };
         near(&format!("{what}: {part}"), there, here, tolerance);
     }
@@ -131,7 +137,7 @@ fn norms() {
         compare_within(
             &format!("shifted batch norm of {shape:?}"),
             &gpu,
-            &shifted,
+            (&shifted, 0),
             1e-3,
             &|inputs| kernels::batch_norm(&inputs[0], &inputs[1], &inputs[2], 1e-3).map(|(out, _)| out),
         );
@@ -207,7 +213,7 @@ fn convolutions_alone_and_with_what_follows() {
                     let affine = (&inputs[3], &inputs[4]);
                     Ok(kernels::normalized_conv_block(&inputs[0], &inputs[1], &inputs[2], affine, block)?.0)
                 };
-                compare_within(&what, &gpu, &operands, 3e-4, &run);
+                compare_within(&what, &gpu, (&operands, 0), 3e-4, &run);
                 // Without gradients, by constants.
                 let block = Block {
                     norm: Some(Norm::Constant),
@@ -221,6 +227,75 @@ fn convolutions_alone_and_with_what_follows() {
                 };
                 near(&what, &constant(&gpu), &constant(&Device::Cpu), TOLERANCE);
             }
+        }
+    }
+}
+
+/// A convolution of one channel over images that are data keeps no sums on a GPU: it has kernels of its own.
+#[test]
+fn first_layers() {
+    let Some(gpu) = gpu() else { return };
+    let blocks = [
+        ([2, 1, 70, 150], 17, (1, 1), (2, 2)),
+        ([3, 1, 33, 65], 1, (0, 0), (1, 1)),
+        ([2, 1, 5, 3], 40, (2, 1), (1, 2)),
+        ([1, 1, 64, 100], 16, (1, 1), (5, 3)),
+        ([2, 1, 67, 140], 3, (0, 3), (3, 4)),
+        ([2, 1, 40, 9], 8, (1, 1), (32, 1)),
+        ([1, 1, 3, 3], 2, (0, 0), (1, 1)),
+    ];
+    for (number, (input, filters, padding, window)) in blocks.into_iter().enumerate() {
+        let geometry = Geometry {
+            padding,
+            ..Geometry::default()
+        };
+        let per_filter = |seed| random(&[filters], seed);
+        // Such as levels in decibels: far from zero beside their deviation.
+        let images = (random(&input, 1) * 10.0).unwrap();
+        let images = if number % 2 == 0 {
+            images
+        } else {
+            (images - 40.0).unwrap()
+        };
+        let operands = [
+            images,
+            (random(&[filters, 1, 3, 3], 2) * 0.3).unwrap(),
+            per_filter(3),
+            per_filter(4),
+            per_filter(5),
+        ];
+        for (rectifier, order) in [
+            (Rectifier::Relu, Order::NormFirst),
+            (Rectifier::Relu, Order::RectifierFirst),
+            (Rectifier::Leaky { slope: 0.1 }, Order::RectifierFirst),
+            (Rectifier::Identity, Order::NormFirst),
+        ] {
+            let block = Block {
+                rectifier,
+                order,
+                window,
+                ..Block::plain(geometry)
+            };
+            let what = format!("{filters} filters on {input:?}, {block:?}");
+            compare_within(&what, &gpu, (&operands[..3], 1), TOLERANCE, &|inputs| {
+                kernels::conv_block(&inputs[0], &inputs[1], &inputs[2], block)
+            });
+            let normalized = |norm, inputs: &[Tensor]| {
+                let (affine, norm) = ((&inputs[3], &inputs[4]), Some(norm));
+                let block = Block { norm, ..block };
+                Ok(kernels::normalized_conv_block(&inputs[0], &inputs[1], &inputs[2], affine, block)?.0)
+            };
+            compare_within(&what, &gpu, (&operands, 1), 3e-4, &|inputs| {
+                normalized(Norm::Batch { epsilon: 1e-3 }, inputs)
+            });
+            let constant = |device: &Device| {
+                let there: Vec<Tensor> = operands
+                    .iter()
+                    .map(|tensor| tensor.to_device(device).unwrap())
+                    .collect();
+                normalized(Norm::Constant, &there).unwrap()
+            };
+            near(&what, &constant(&gpu), &constant(&Device::Cpu), TOLERANCE);
         }
     }
 }

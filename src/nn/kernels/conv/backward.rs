@@ -11,6 +11,7 @@
 
 use std::hint::select_unpredictable as select;
 
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::super::element::{Element, sum, sum_and_moment};
@@ -35,6 +36,16 @@ pub enum Wanted {
     All,
     /// Not that of the images: they are data.
     Parameters,
+}
+
+impl Wanted {
+    /// What a block over these images is asked for.
+    pub fn of(images: &Tensor) -> Self {
+        match images.track_op() {
+            true => Self::All,
+            false => Self::Parameters,
+        }
+    }
 }
 
 /// Each in the shape of what it is the gradient of.

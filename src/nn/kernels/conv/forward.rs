@@ -15,7 +15,7 @@ use super::correlate::pack;
 use super::geometry::Sizes;
 use super::pool::{Finish, Finished};
 use super::staging::Staging;
-use super::{Block, Keep, Norm, Rectifier, winograd};
+use super::{Block, Norm, Rectifier, Wanted, winograd};
 use crate::vector::on_vectors;
 
 /// Up to so many taps the sums of a normalised block are computed anew each time they are needed.
@@ -160,7 +160,7 @@ impl<'a, T: Element> Forward<'a, T> {
     }
 
     /// `[batch, filters, pooled rows, pooled columns]`, and what the backward pass needs.
-    pub fn run(&self, keep: Keep) -> (Vec<T>, Saved<T>) {
+    pub fn run(&self, keep: Option<Wanted>) -> (Vec<T>, Saved<T>) {
         match self.inputs.affine.filter(|_| self.block.norm != Some(Norm::Constant)) {
             None => {
                 let constants = |filter: usize| {
@@ -183,8 +183,8 @@ impl<'a, T: Element> Forward<'a, T> {
                 });
                 let saved = Saved {
                     sums: match keep {
-                        Keep::ForGradients => sums,
-                        Keep::Nothing => Vec::new(),
+                        Some(_) => sums,
+                        None => Vec::new(),
                     },
                     won,
                     place,
@@ -257,12 +257,17 @@ impl<'a, T: Element> Forward<'a, T> {
     }
 
     /// Scales, shifts, pools and rectifies the sums. `sums`: as kept, or empty. → the output, the winning sums, their places.
-    fn finish(&self, keep: Keep, sums: &[T], scale: impl Fn(usize) -> (T, T) + Sync) -> (Vec<T>, Vec<T>, Vec<u8>) {
+    fn finish(
+        &self,
+        keep: Option<Wanted>,
+        sums: &[T],
+        scale: impl Fn(usize) -> (T, T) + Sync,
+    ) -> (Vec<T>, Vec<T>, Vec<u8>) {
         let (sizes, pooled, window) = (&self.sizes, self.pooled, self.block.window);
         let plane = pooled.plane();
         let image = sizes.filters * plane;
         let mut out = vec![T::zero(); sizes.batch * image];
-        let places = keep == Keep::ForGradients && window != (1, 1);
+        let places = keep.is_some() && window != (1, 1);
         let mut place = vec![0u8; if places { out.len() } else { 0 }];
         let mut won = vec![
             T::zero();

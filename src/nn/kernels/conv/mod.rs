@@ -23,7 +23,9 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 pub use self::geometry::Geometry;
 pub use self::pool::Rectifier;
 
-use self::backward::{Gradients, Wanted};
+pub(super) use self::backward::Wanted;
+
+use self::backward::Gradients;
 use self::forward::{Forward, Inputs, Pooled, Saved};
 use self::geometry::Sizes;
 use super::batch_norm::BatchStatistics;
@@ -153,7 +155,7 @@ fn apply(input: &Tensor, kernel: &Tensor, shifts: &Tensor, block: Block) -> Resu
     let state = Arc::new(Mutex::new(None));
     let operator = Operator {
         block,
-        keep: if tracked { Keep::ForGradients } else { Keep::Nothing },
+        keep: tracked.then(|| Wanted::of(input)),
         state: Arc::clone(&state),
     };
     let out = input
@@ -173,16 +175,10 @@ fn apply(input: &Tensor, kernel: &Tensor, shifts: &Tensor, block: Block) -> Resu
     Ok((out, statistics))
 }
 
-/// Whether the forward pass saves what the backward pass needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Keep {
-    ForGradients,
-    Nothing,
-}
-
 struct Operator {
     block: Block,
-    keep: Keep,
+    /// For which gradients the forward pass saves what they need, if any.
+    keep: Option<Wanted>,
     /// Given up by the backward pass, which runs once.
     state: Arc<Mutex<Option<State>>>,
 }
@@ -293,11 +289,10 @@ impl CustomOp3 for Operator {
             )
         }
         let (input, kernel, shifts) = operands;
-        let keep = self.keep == Keep::ForGradients;
         let gpu = super::cuda::Gpu::of(shifts.0.device());
         let bias = gpu.address_of_view(&super::cuda::view::<f32>(shifts.0, shifts.1)?);
         let shifts = super::cuda::Shifts::in_one(bias, sizes.filters);
-        let forward = super::cuda::block_forward(&self.block, input, kernel, shifts, keep)?;
+        let forward = super::cuda::block_forward(&self.block, input, kernel, shifts, self.keep)?;
         *self.state.lock().map_err(|_| poisoned())? = Some(State::Gpu(forward.saved));
         Ok((forward.out, forward.shape))
     }
@@ -314,10 +309,7 @@ impl CustomOp3 for Operator {
         if self.block.norm == Some(Norm::Constant) {
             candle_core::bail!("conv2d: a constant norm has no gradients")
         }
-        let wanted = match input.track_op() {
-            true => Wanted::All,
-            false => Wanted::Parameters,
-        };
+        let wanted = Wanted::of(input);
         let Some(state) = self.state.lock().map_err(|_| poisoned())?.take() else {
             candle_core::bail!("conv2d: the backward pass ran before, and what it needs is gone")
         };
@@ -327,11 +319,9 @@ impl CustomOp3 for Operator {
         let state = match state {
             State::Host(state) => state,
             State::Gpu(saved) => {
-                let wants_images = wanted == Wanted::All;
                 let in_one = super::cuda::Shifts::in_one(super::cuda::address_within(shifts)?, sizes.filters);
                 let operands = (input, kernel, in_one);
-                let gradients =
-                    super::cuda::block_backward(&self.block, &saved, operands, (out, gradient), wants_images)?;
+                let gradients = super::cuda::block_backward(&self.block, &saved, operands, (out, gradient), wanted)?;
                 return Ok((gradients.images, Some(gradients.kernel), Some(gradients.shifts)));
             }
         };

@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Ten
 use super::super::batch_norm::BatchStatistics;
 use super::super::cuda::{BlockSaved, Shifts, address_within, block_backward, block_forward};
 use super::super::direct::{ends_here, give, is_collecting};
-use super::{Block, LARGEST_WINDOW, Norm, Pooled, Sizes, poisoned};
+use super::{Block, LARGEST_WINDOW, Norm, Pooled, Sizes, Wanted, poisoned};
 
 /// The block's output and what it was normalised with; `None` where gradients are not collected, or a parameter is what others computed.
 pub fn block(
@@ -30,6 +30,7 @@ pub fn block(
     let state = Arc::new(Mutex::new(None));
     let operator = Operator {
         block,
+        wanted: Wanted::of(input),
         bias: bias.clone(),
         affine: affine.map(|(gamma, beta)| (gamma.clone(), beta.clone())),
         state: Arc::clone(&state),
@@ -47,6 +48,7 @@ pub fn block(
 
 struct Operator {
     block: Block,
+    wanted: Wanted,
     bias: Tensor,
     /// Gamma and beta.
     affine: Option<(Tensor, Tensor)>,
@@ -98,7 +100,7 @@ impl CustomOp2 for Operator {
         }
         let shifts = self.shifts(sizes.filters)?;
         let operands = ((input, input_layout), (kernel, kernel_layout));
-        let forward = block_forward(&self.block, operands.0, operands.1, shifts, true)?;
+        let forward = block_forward(&self.block, operands.0, operands.1, shifts, Some(self.wanted))?;
         *self.state.lock().map_err(|_| poisoned())? = Some(forward.saved);
         Ok((forward.out, forward.shape))
     }
@@ -115,7 +117,7 @@ impl CustomOp2 for Operator {
         };
         let filters = kernel.dim(0)?;
         let operands = (input, kernel, self.shifts(filters)?);
-        let gradients = block_backward(&self.block, &saved, operands, (out, gradient), input.track_op())?;
+        let gradients = block_backward(&self.block, &saved, operands, (out, gradient), self.wanted)?;
         let part = |number: usize| gradients.shifts.narrow(0, number * filters, filters);
         give(&self.bias, part(0)?)?;
         if let Some((gamma, beta)) = &self.affine {

@@ -24,6 +24,7 @@ macro_rules! source {
 
 pub const ELEMENTWISE: Source = source!("elementwise");
 pub const BLOCK: Source = source!("block");
+pub const FIRST_LAYER: Source = source!("first_layer");
 pub const POOL: Source = source!("pool");
 pub const SEQUENCE: Source = source!("sequence");
 pub const UPDATE: Source = source!("update");
@@ -207,7 +208,7 @@ pub fn int(size: usize) -> Result<i32> {
 
 /// Launches a kernel. The arguments must be those of the kernel's definition, in order and type.
 macro_rules! launch {
-    ($gpu:expr, $source:expr, $name:literal, $config:expr, $($argument:expr),+ $(,)?) => {{
+    ($gpu:expr, $source:expr, $name:expr, $config:expr, $($argument:expr),+ $(,)?) => {{
         use candle_core::cuda_backend::cudarc::driver::PushKernelArg as _;
         let source: $crate::nn::kernels::cuda::gpu::Source = $source;
         let kernel = $gpu.device.get_or_load_custom_func($name, source.name, source.ptx)?;

@@ -1,7 +1,7 @@
 //! The operators on NVIDIA GPUs.
 //!
-//! Convolutions go through cuDNN (`cudnn`, `convolution`); everything around them is done by kernels of our own (`source/*.cu`,
-//! compiled to PTX when the program is built). Matrix products and the plain operations between the layers are Candle's.
+//! Convolutions go through cuDNN (`cudnn`, `convolution`), but for first layers of one channel (`first_layer`); everything around them is
+//! done by kernels of our own (`source/*.cu`, compiled to PTX when the program is built). Matrix products and the plain operations between the layers are Candle's.
 //!
 //! Numbers are in `f32`; statistics and long sums run in `f64`, in a fixed order, so that one GPU gives one result. Everything is
 //! launched on the stream of the device, and nothing here waits for it.
@@ -13,6 +13,7 @@ mod cudnn;
 mod dropout;
 mod facts;
 mod feeder;
+mod first_layer;
 mod gpu;
 mod graph;
 mod linear;

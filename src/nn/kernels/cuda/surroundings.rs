@@ -33,7 +33,7 @@ impl From<Rectifier> for Slopes {
 }
 
 /// The sizes of what a convolution gives, and of its pooled planes.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Sizes {
     batch: i32,
@@ -263,13 +263,19 @@ pub struct Back<'a> {
 impl Back<'_> {
     /// Writes the gradients of bias, gamma and beta (of the bias alone without a norm) and of the sums.
     pub fn run(&self, gpu: &Gpu, of_shifts: Address, of_sums: Sums) -> Result<()> {
+        let lines = self.shifts(gpu, of_shifts)?;
+        self.sums(gpu, lines.as_ref(), of_sums)
+    }
+
+    /// Writes the gradients of bias, gamma and beta (of the bias alone without a norm). With a norm, the gradient of a sum of each channel as a line:
+    /// see `source/block.cu`.
+    pub fn shifts(&self, gpu: &Gpu, of_shifts: Address) -> Result<Option<CudaSlice<f32>>> {
         let Self {
             sizes,
             sums,
             bias,
             gamma,
             out,
-            place,
             won,
             gradient,
             first,
@@ -314,15 +320,28 @@ impl Back<'_> {
             of_shifts,
             to_lines
         )?;
-        let lines = match self.statistics {
-            Some(_) => to_lines,
-            None => Address::NONE,
-        };
+        Ok(self.statistics.is_some().then_some(lines))
+    }
+
+    fn sums(&self, gpu: &Gpu, lines: Option<&CudaSlice<f32>>, of_sums: Sums) -> Result<()> {
+        let Self {
+            sizes,
+            bias,
+            out,
+            place,
+            gradient,
+            first,
+            last,
+            ..
+        } = *self;
+        let Sums { at: sums, in_16_bits } = self.sums;
+        let lines = lines.map_or(Address::NONE, |lines| gpu.address(lines));
         // Without a norm nobody reads the sums, and only the gradient says what it is in.
-        let Sums {
-            at: of_sums,
-            in_16_bits,
-        } = of_sums;
+        let in_16_bits = match self.statistics {
+            Some(_) => in_16_bits,
+            None => of_sums.in_16_bits,
+        };
+        let of_sums = of_sums.at;
         let config = planes(sizes.number_of_planes(), sizes.plane());
         launch!(
             gpu,

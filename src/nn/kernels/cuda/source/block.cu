@@ -2,17 +2,7 @@
 // [batch, channels, rows, columns]. The formulas are those of ../../conv/{forward,backward}.rs. The sums, and their gradient, are in 16
 // bits (`in_16_bits`) where the products are.
 #include "common.cuh"
-
-struct Sizes {
-    int batch, channels, rows, columns;
-    // Of the pooled planes, and of a window.
-    int pooled_rows, pooled_columns, window_rows, window_columns;
-    // Into how many parts the values of a channel are divided for a sum.
-    int parts;
-
-    __device__ int plane() const { return rows * columns; }
-    __device__ int pooled_plane() const { return pooled_rows * pooled_columns; }
-};
+#include "planes.cuh"
 
 // Values that a thread asks for before it uses the first of them: one at a time would leave most of the memory's speed unused.
 #define AT_ONCE 4
@@ -96,19 +86,8 @@ extern "C" __global__ void channel_statistics(const double *partial, const void 
         total += partial[2 * ((size_t)channel * s.parts + part)];
         squares += partial[2 * ((size_t)channel * s.parts + part) + 1];
     }
-    double count = (double)s.batch * s.plane();
-    double mean = total / count;
-    double variance = squares / count - mean * mean;
-    // Rounding may leave a hair below 0. NaN stays.
-    variance = variance < 0.0 ? 0.0 : variance;
-    mean += (double)seen(sums, in_16_bits, bias, first, channel, (size_t)channel * s.plane());
-    double inverse = 1.0 / sqrt(variance + epsilon);
-    statistics[3 * channel] = mean;
-    statistics[3 * channel + 1] = variance;
-    statistics[3 * channel + 2] = inverse;
-    double scale = (double)gamma[channel] * inverse;
-    affine[channel] = (float)scale;
-    affine[s.channels + channel] = (float)((double)beta[channel] - mean * scale);
+    double origin = (double)seen(sums, in_16_bits, bias, first, channel, (size_t)channel * s.plane());
+    normalize(total, squares, origin, channel, s, gamma, beta, epsilon, statistics, affine);
 }
 
 // Moves running averages towards the batch; its variance is multiplied by `factor` first.
@@ -134,25 +113,18 @@ extern "C" __global__ void block_forward(const void *sums, int in_16_bits, const
         float shift_before = bias ? bias[channel] : 0.0f;
         float scale = affine ? affine[channel] : 1.0f, shift = affine ? affine[s.channels + channel] : 0.0f;
         size_t first_sum = (size_t)plane * s.plane();
-        float best = 0.0f, best_sum = 0.0f;
-        int best_place = -1;
+        Best best;
         for (int r = 0; r < s.window_rows; r++) {
             for (int c = 0; c < s.window_columns; c++) {
                 size_t sum = first_sum + (size_t)(row + r) * s.columns + column + c;
                 float y = first.value(number_at(sums, in_16_bits, sum) + shift_before);
-                float value = affine ? y * scale + shift : y;
-                // The first of equal values wins, and the first NaN before all others.
-                if (best_place < 0 || value > best || (value != value && best == best)) {
-                    best = value;
-                    best_sum = y;
-                    best_place = r * s.window_columns + c;
-                }
+                best.see(affine ? y * scale + shift : y, y, r * s.window_columns + c);
             }
         }
         size_t at = (size_t)plane * cells + cell;
-        out[at] = last.value(best);
-        if (place) place[at] = (unsigned char)best_place;
-        if (won) won[at] = best_sum;
+        out[at] = last.value(best.value);
+        if (place) place[at] = (unsigned char)best.place;
+        if (won) won[at] = best.sum;
     }
 }
 
