@@ -21,8 +21,8 @@ use affect::train::{Labels, LossSpec, OptimizerSpec};
 use candle_core::{DType, Device, Result, Tensor};
 use cuda_support::{gpu, gpu_with, near, numbers, random};
 
-/// Layers of all kinds.
-const NETWORKS: [(&str, [usize; 3]); 3] = [
+/// Layers of all kinds. The gradients of the first and the last network go past Candle.
+const NETWORKS: [(&str, [usize; 3]); 4] = [
     (
         r#"{ conv2d = { channels = 6, batch_norm = true, activation = "relu", max_pool = 2 } },
            { residual = { channels = 6 } },
@@ -42,6 +42,13 @@ const NETWORKS: [(&str, [usize; 3]); 3] = [
            { linear = { units = 6, per_frame = true, activation = "tanh" } }, { gru = { units = 4, output = "last" } },
            { linear = "targets" }"#,
         [1, 8, 10],
+    ),
+    (
+        r#"{ conv2d = { channels = 4, kernel = 5, stride = 2, padding = 1, activation = "tanh", max_pool = 2 } }, { layer_norm = {} },
+           { residual = { channels = 6, stride = 2, dropout = 0.2 } }, { elu = {} }, { max_pool2d = { window = 2, stride = 1 } },
+           { residual = { channels = 6 } }, { adaptive_max_pool2d = [2, 2] }, { dropout = 0.2 }, { flatten = {} },
+           { linear = 7 }, { batch_norm = {} }, { sigmoid = {} }, { gelu = {} }, { linear = "targets" }"#,
+        [2, 26, 30],
     ),
 ];
 
@@ -292,6 +299,8 @@ fn what_cannot_be_recorded_is_refused() {
 #[test]
 fn networks_train_as_on_the_cpu() {
     let Some(gpu) = gpu() else { return };
+    let is_all_ours = |(layers, shape)| Training::of_layers(&gpu, layers, shape).network.is_all_ours();
+    assert_eq!(NETWORKS.map(is_all_ours), [true, false, false, true]);
     for (layers, shape) in NETWORKS {
         let ((there, after_there), (here, after_here)) =
             (trained(&gpu, layers, shape, 3), trained(&Device::Cpu, layers, shape, 3));

@@ -83,6 +83,14 @@ impl Network {
         }
     }
 
+    /// Whether training on a GPU takes operators of our own alone, so that their gradients need nobody else ([`super::kernels::tape`]).
+    pub fn is_all_ours(&self) -> bool {
+        match &self.body {
+            Body::Layers(layers) => layers.iter().all(Layer::is_all_ours),
+            Body::Pair(_) => false,
+        }
+    }
+
     fn pair_net(&self) -> Result<&PairNet> {
         match &self.body {
             Body::Pair(net) => Ok(net),

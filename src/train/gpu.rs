@@ -14,7 +14,7 @@ use super::loss::Terms;
 use super::loss::terms::{Of, TermKind};
 use super::optimizer::Optimizer;
 use super::spec::CudaGraphSpec;
-use crate::nn::kernels::{cuda, direct};
+use crate::nn::kernels::{cuda, direct, tape};
 use crate::nn::{Mode, Network, PairOutputs, Step};
 
 /// Steps on one GPU.
@@ -248,14 +248,24 @@ impl Steps {
 
 /// Forward and backward: the mean loss, the outputs and the gradients.
 pub fn learned(
-    parameters: &[(String, Var)],
+    network: &Network,
     terms: &Terms,
     facts: &cuda::Facts,
     said: &dyn Fn() -> Result<Said>,
 ) -> Result<(Tensor, Tensor, Gradients)> {
-    let ((mean, outputs, mut store), given) = direct::collect(|| {
+    let parameters = network.parameters();
+    let judged = || {
         let Said { outputs, pair } = said()?;
         let mean = terms.mean_on_gpu(&outputs, pair.as_ref(), facts)?;
+        Ok((mean, outputs))
+    };
+    // A sum of several losses is Candle's.
+    if network.is_all_ours() && terms.terms.len() == 1 {
+        let ((mean, outputs), given) = direct::collect(|| tape::backward(judged))?;
+        return Ok((mean, outputs, Gradients::given(given, parameters)));
+    }
+    let ((mean, outputs, mut store), given) = direct::collect(|| {
+        let (mean, outputs) = judged()?;
         let store = mean.backward()?;
         Ok((mean, outputs, store))
     })?;
@@ -292,7 +302,7 @@ fn row(
     keep: Option<Keep>,
 ) -> Result<Outcome> {
     let (parameters, device) = (work.network.parameters(), work.network.device());
-    let (mean, outputs, mut gradients) = learned(parameters, work.terms, facts, said)?;
+    let (mean, outputs, mut gradients) = learned(work.network, work.terms, facts, said)?;
     let (first, norm) = clipped(&mut gradients, work.clip_value, parameters, device, keep)?;
     work.optimizer.apply_on_gpu(&gradients, cell, &norm)?;
     Ok(Outcome {

@@ -25,6 +25,16 @@ impl Gradients {
         }
     }
 
+    /// Those of a backward pass whose operators gave all of them directly.
+    #[cfg(feature = "cuda")]
+    pub fn given(mut given: Given, parameters: &[(String, Var)]) -> Self {
+        let taken = parameters.iter().map(|(_, parameter)| given.take(parameter));
+        Self {
+            values: taken.collect(),
+            factor: 1.0,
+        }
+    }
+
     /// Those of a backward pass whose operators gave some of them directly.
     #[cfg(feature = "cuda")]
     pub fn with_given(store: &mut GradStore, mut given: Given, parameters: &[(String, Var)]) -> Result<Self> {

@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::element::{Element, for_dtype, slice, with_slice, written};
+use super::tape::apply1;
 use crate::vector::on_vectors;
 
 /// Elements that one task handles.
@@ -38,7 +39,7 @@ pub enum Function {
 
 /// Any shape → the same shape.
 pub fn activation(input: &Tensor, function: Function) -> Result<Tensor> {
-    input.contiguous()?.apply_op1(Activation { function })
+    apply1(&input.contiguous()?, Activation { function })
 }
 
 struct Activation {

@@ -5,10 +5,11 @@ use rayon::prelude::*;
 
 use super::cells::Cells;
 use super::element::{Element, for_dtype, slice, with_slice};
+use super::tape::apply1;
 
 /// `[batch, channels, rows, columns]` → `[batch, channels, rows of cells, columns of cells]`.
 pub fn avg_pool2d(input: &Tensor, cells: Cells) -> Result<Tensor> {
-    input.contiguous()?.apply_op1(AvgPool2d { cells })
+    apply1(&input.contiguous()?, AvgPool2d { cells })
 }
 
 struct AvgPool2d {

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 #[cfg(feature = "cuda")]
 use super::direct::give;
 use super::element::{Element, for_dtype, slice, sum, sum_and_moment, with_slice};
+use super::tape::apply3;
 use crate::vector::on_vectors;
 
 /// What a batch was normalised with, per channel; running averages are made of it.
@@ -40,9 +41,12 @@ pub fn batch_norm(input: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64) -
         epsilon,
         statistics: Arc::clone(&statistics),
     };
-    let out = input
-        .contiguous()?
-        .apply_op3(&gamma.contiguous()?, &beta.contiguous()?, operator)?;
+    let out = apply3(
+        &input.contiguous()?,
+        &gamma.contiguous()?,
+        &beta.contiguous()?,
+        operator,
+    )?;
     let statistics = statistics.lock().map_err(|_| poisoned())?.clone();
     Ok((out, statistics))
 }

@@ -9,6 +9,8 @@ use std::collections::HashMap;
 
 use candle_core::{Result, Tensor, TensorId};
 
+use super::tape::wants_gradient;
+
 thread_local! {
     static GIVEN: RefCell<Option<Given>> = const { RefCell::new(None) };
 }
@@ -42,18 +44,21 @@ pub fn collect<R>(work: impl FnOnce() -> Result<R>) -> Result<(R, Given)> {
     Ok((done, given.unwrap_or_default()))
 }
 
+#[cfg(any(feature = "cuda", test))]
 pub(super) fn is_collecting() -> bool {
     GIVEN.with(|given| given.borrow().is_some())
 }
 
-/// Whether nothing behind a tensor wants its gradient from Candle.
+/// Whether nothing behind a tensor wants its gradient.
+#[cfg(feature = "cuda")]
 pub(super) fn ends_here(tensor: &Tensor) -> bool {
-    tensor.is_variable() || !tensor.track_op()
+    tensor.is_variable() || !wants_gradient(tensor)
 }
 
-/// Gives the gradient of an operator's argument. What comes back is for Candle: nothing where it was collected, or nobody wants it.
+/// Gives the gradient of an operator's argument. What comes back is for Candle or the tape: nothing where it was collected, or nobody
+/// wants it.
 pub(super) fn give(argument: &Tensor, gradient: Tensor) -> Result<Option<Tensor>> {
-    if !argument.track_op() {
+    if !wants_gradient(argument) {
         return Ok(None);
     }
     if !argument.is_variable() {

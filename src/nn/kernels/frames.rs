@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::element::{Element, for_dtype, slice, with_slice};
 use super::matmul::{Matrix, multiply_add};
+use super::tape::{apply3, wants_gradient};
 
 /// Examples that one task handles: part of the result's definition.
 const GROUP: usize = 4;
@@ -21,9 +22,12 @@ pub fn linear_of_frames(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Resul
     if input.device().is_cuda() {
         return on_gpu(input, weight, bias);
     }
-    input
-        .contiguous()?
-        .apply_op3(&weight.contiguous()?, &bias.contiguous()?, LinearOfFrames)
+    apply3(
+        &input.contiguous()?,
+        &weight.contiguous()?,
+        &bias.contiguous()?,
+        LinearOfFrames,
+    )
 }
 
 /// One matrix product over all frames: a GPU turns an image into a sequence in no time.
@@ -200,7 +204,7 @@ impl CustomOp3 for LinearOfFrames {
         let device = input.device();
         for_dtype!(input.dtype(), T => {
             let gradients: Gradients<T> = with_slice(input, |values| with_slice(weight, |weight| {
-                with_slice(gradient, |gradient| Ok(backward(sizes, values, weight, gradient, input.track_op())))
+                with_slice(gradient, |gradient| Ok(backward(sizes, values, weight, gradient, wants_gradient(input))))
             }))?;
             Ok((
                 gradients.input.map(|values| Tensor::from_vec(values, input.dims(), device)).transpose()?,

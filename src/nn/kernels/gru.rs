@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use super::direct::give;
 use super::element::{Element, for_dtype, slice, with_slice};
 use super::matmul::{Matrix, multiply_add};
+use super::tape::apply3;
 use crate::vector::on_vectors;
 
 /// Examples that one task handles: part of the result's definition.
@@ -37,15 +38,17 @@ pub enum Direction {
 ///
 /// r = σ(x_r + h_r), z = σ(x_z + h_z), n = tanh(x_n + r·h_n), h' = (1 − z)·n + z·h, with (h_r, h_z, h_n) = weight·h + bias.
 pub fn gru(inputs: &Tensor, weight: &Tensor, bias: &Tensor, direction: Direction) -> Result<Tensor> {
-    inputs.contiguous()?.apply_op3(
+    let operator = Gru {
+        direction,
+        gates: Mutex::new(None),
+        #[cfg(feature = "cuda")]
+        on_gpu: Mutex::new(None),
+    };
+    apply3(
+        &inputs.contiguous()?,
         &weight.contiguous()?,
         &bias.contiguous()?,
-        Gru {
-            direction,
-            gates: Mutex::new(None),
-            #[cfg(feature = "cuda")]
-            on_gpu: Mutex::new(None),
-        },
+        operator,
     )
 }
 

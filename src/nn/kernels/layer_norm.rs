@@ -6,6 +6,7 @@ use rayon::prelude::*;
 #[cfg(feature = "cuda")]
 use super::direct::give;
 use super::element::{Element, for_dtype, slice, sum, with_slice};
+use super::tape::apply3;
 use crate::vector::on_vectors;
 
 /// Rows whose gradients of gain and offset are summed by one task: part of the result's definition.
@@ -13,14 +14,16 @@ const GROUP: usize = 64;
 
 /// `input` `[rows, width]`, `gain` and `offset` `[width]` → the same shape as `input`; each row has its own statistics.
 pub fn layer_norm(input: &Tensor, gain: &Tensor, offset: &Tensor, epsilon: f64) -> Result<Tensor> {
-    input.contiguous()?.apply_op3(
+    let operator = LayerNorm {
+        epsilon,
+        #[cfg(feature = "cuda")]
+        on_gpu: std::sync::Mutex::new(None),
+    };
+    apply3(
+        &input.contiguous()?,
         &gain.contiguous()?,
         &offset.contiguous()?,
-        LayerNorm {
-            epsilon,
-            #[cfg(feature = "cuda")]
-            on_gpu: std::sync::Mutex::new(None),
-        },
+        operator,
     )
 }
 

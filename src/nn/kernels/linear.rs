@@ -7,7 +7,7 @@ use super::product;
 /// `input` `[rows, inputs]`, `weight` `[units, inputs]`, `bias` `[units]` → `[rows, units]`, on a GPU in the precision of the settings.
 pub fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
-    if input.device().is_cuda() && super::cuda::settings().precision != super::cuda::Precision::Bf16 {
+    if input.device().is_cuda() {
         return super::cuda::linear(input, weight, bias);
     }
     product(input, &weight.t()?)?.broadcast_add(bias)

@@ -10,16 +10,18 @@ use rayon::prelude::*;
 
 use super::cells::{Cells, Windows};
 use super::element::{Element, for_dtype, slice, with_slice};
+use super::tape::apply1;
 use crate::vector::on_vectors;
 
 /// `[batch, channels, rows, columns]` → `[batch, channels, rows of cells, columns of cells]`.
 pub fn max_pool2d(input: &Tensor, cells: Cells) -> Result<Tensor> {
-    input.contiguous()?.apply_op1(MaxPool2d {
+    let operator = MaxPool2d {
         cells,
         winners: Mutex::new(Vec::new()),
         #[cfg(feature = "cuda")]
         winners_on_gpu: Mutex::new(None),
-    })
+    };
+    apply1(&input.contiguous()?, operator)
 }
 
 struct MaxPool2d {

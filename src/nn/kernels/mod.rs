@@ -2,7 +2,7 @@
 //!
 //! Candle's stock operators are not used where they are wrong (the gradient of max pooling is scaled, that of ReLU is 1 at
 //! 0, layer norm has none, adaptive pooling is missing) or too slow to train with (convolution, batch norm, a recurrence). Each operator here is a Candle custom operator,
-//! so that everything above stays plain Candle and automatic differentiation goes on working.
+//! so that everything above stays plain Candle and automatic differentiation goes on working. On a GPU they can do without it: see [`tape`].
 //!
 //! Two promises hold for all of them:
 //!
@@ -21,7 +21,6 @@ pub mod cells;
 pub mod conv;
 #[cfg(feature = "cuda")]
 pub mod cuda;
-#[cfg(feature = "cuda")]
 pub mod direct;
 pub mod dropout;
 mod element;
@@ -33,6 +32,7 @@ mod linear;
 mod matmul;
 pub mod max_pool2d;
 pub mod product;
+pub mod tape;
 
 #[cfg(test)]
 pub(crate) mod gradient_check;

@@ -8,7 +8,7 @@ use super::super::builder::{Builder, Fan};
 use super::super::kernels;
 use super::super::plan::{PlannedLayer, count};
 use super::super::spec::{Activation, LinearTable};
-use super::{Pass, activation, dropout, sequence};
+use super::{Pass, activation, dropout, sequence, vectors};
 
 pub fn plan(table: &LinearTable, shape: &[usize], outputs: usize) -> std::result::Result<PlannedLayer, String> {
     let units = table.units.count(outputs);
@@ -80,10 +80,15 @@ impl Linear {
         })
     }
 
+    /// See [`super::Layer::is_all_ours`].
+    pub fn is_all_ours(&self) -> bool {
+        !self.per_frame
+    }
+
     pub fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
         let value = match self.per_frame {
             true => kernels::linear_of_frames(input, &self.weight, &self.bias)?,
-            false => kernels::linear(&input.flatten_from(1)?, &self.weight, &self.bias)?,
+            false => kernels::linear(&vectors(input)?, &self.weight, &self.bias)?,
         };
         dropout::apply(&activation::apply(&value, self.activation)?, self.dropout, pass, 0)
     }

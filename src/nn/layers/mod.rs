@@ -137,13 +137,37 @@ impl Layer {
             Self::Activation(function) => super::kernels::activation(input, *function),
             Self::Pool(layer) => layer.forward(input),
             Self::GlobalPool(layer) => layer.forward(input),
-            Self::Flatten => input.flatten_from(1),
+            Self::Flatten => vectors(input),
             Self::Dropout(probability) => dropout::apply(input, Some(*probability), pass, 0),
             Self::Linear(layer) => layer.forward(input, pass),
             Self::Gru(layer) => layer.forward(input, pass),
             Self::AttentionPool(layer) => layer.forward(input),
         }
     }
+}
+
+impl Layer {
+    /// Whether training on a GPU takes operators of our own alone, from the layer's input to its output.
+    pub fn is_all_ours(&self) -> bool {
+        match self {
+            Self::Conv2d(_)
+            | Self::Residual(_)
+            | Self::BatchNorm(_)
+            | Self::LayerNorm(_)
+            | Self::Activation(_)
+            | Self::Pool(_)
+            | Self::Flatten
+            | Self::Dropout(_) => true,
+            Self::Linear(layer) => layer.is_all_ours(),
+            Self::GlobalPool(_) | Self::Gru(_) | Self::AttentionPool(_) => false,
+        }
+    }
+}
+
+/// `[batch, numbers]` of whatever an example is.
+fn vectors(input: &Tensor) -> Result<Tensor> {
+    let batch = input.dim(0)?;
+    super::kernels::tape::reshape(input, (batch, input.elem_count() / batch.max(1)))
 }
 
 fn image(layer: &str, shape: &[usize]) -> std::result::Result<(usize, usize, usize), String> {

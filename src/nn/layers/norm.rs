@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor, Var};
 
 use super::super::builder::Builder;
-use super::super::kernels::{self, BatchStatistics, Block, Norm};
+use super::super::kernels::{self, BatchStatistics, Block, Norm, tape};
 use super::super::network::Mode;
 use super::super::plan::{PlannedLayer, count};
 use super::super::spec::{BatchNormSpec, LayerNormSpec, NormOver};
@@ -70,7 +70,7 @@ impl BatchNorm {
         // As images: the channels second.
         let image = match input.rank() {
             4 => input.clone(),
-            _ => input.reshape(((), size, 1, 1))?,
+            _ => tape::reshape(input, (input.elem_count() / size.max(1), size, 1, 1))?,
         };
         let out = match mode {
             Mode::Train { .. } => {
@@ -86,7 +86,7 @@ impl BatchNorm {
                     .broadcast_add(&shift.reshape(shape)?)?
             }
         };
-        out.reshape(input.shape())
+        tape::reshape(&out, input.shape())
     }
 
     /// While training: a convolution, this norm and the rest of `block` in one.
@@ -155,12 +155,12 @@ impl LayerNorm {
 
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let width = self.gain.elem_count();
-        kernels::layer_norm(
-            &input.reshape(((), width))?,
-            &self.gain.flatten_all()?,
-            &self.offset.flatten_all()?,
+        let out = kernels::layer_norm(
+            &tape::reshape(input, (input.elem_count() / width.max(1), width))?,
+            &tape::reshape(&self.gain, width)?,
+            &tape::reshape(&self.offset, width)?,
             self.epsilon,
-        )?
-        .reshape(input.shape())
+        )?;
+        tape::reshape(&out, input.shape())
     }
 }

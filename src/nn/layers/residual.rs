@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use candle_core::{Result, Tensor};
 
 use super::super::builder::Builder;
+use super::super::kernels;
 use super::super::plan::{PlannedLayer, count};
 use super::super::spec::{Activation, Conv2dSpec, Padding, Pair, ResidualSpec};
 use super::conv2d::{self, Conv2d};
@@ -107,6 +108,6 @@ impl Residual {
             Some(around) => around.forward(input, pass)?,
             None => input.clone(),
         };
-        activation::apply(&(value + around)?, Some(self.activation))
+        activation::apply(&kernels::tape::add(&value, &around)?, Some(self.activation))
     }
 }

@@ -74,7 +74,7 @@ impl Trainer<'_> {
         let cell = steps.cell();
         let mode = steps.mode(self.settings.seed);
         let (parameters, device) = (self.network.parameters(), self.network.device());
-        let (mean, outputs, gradients) = gpu::learned(parameters, terms, &facts, &|| said(mode))?;
+        let (mean, outputs, gradients) = gpu::learned(self.network, terms, &facts, &|| said(mode))?;
         self.take_in(gradients, terms.weight, batch)?;
         self.stopwatch.spent_on(Phase::Backward);
         let mut update = None;

@@ -30,6 +30,7 @@ use self::forward::{Forward, Inputs, Pooled, Saved};
 use self::geometry::Sizes;
 use super::batch_norm::BatchStatistics;
 use super::element::{Element, for_dtype, slice, with_slice};
+use super::tape::{apply3, wants_gradient};
 
 /// The most places that a window of the pooling has.
 pub const LARGEST_WINDOW: usize = 256;
@@ -151,16 +152,19 @@ fn apply(input: &Tensor, kernel: &Tensor, shifts: &Tensor, block: Block) -> Resu
     if block.window.0 * block.window.1 > LARGEST_WINDOW || block.window.0 * block.window.1 == 0 {
         candle_core::bail!("windows of {:?} cannot be pooled here", block.window)
     }
-    let tracked = input.track_op() || kernel.track_op() || shifts.track_op();
+    let tracked = [input, kernel, shifts].into_iter().any(wants_gradient);
     let state = Arc::new(Mutex::new(None));
     let operator = Operator {
         block,
         keep: tracked.then(|| Wanted::of(input)),
         state: Arc::clone(&state),
     };
-    let out = input
-        .contiguous()?
-        .apply_op3(&kernel.contiguous()?, &shifts.contiguous()?, operator)?;
+    let out = apply3(
+        &input.contiguous()?,
+        &kernel.contiguous()?,
+        &shifts.contiguous()?,
+        operator,
+    )?;
     let state = state.lock().map_err(|_| poisoned())?;
     let statistics = match state.as_ref() {
         Some(State::Host(state)) => state.statistics.clone(),

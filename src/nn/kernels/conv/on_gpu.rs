@@ -8,6 +8,7 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Ten
 use super::super::batch_norm::BatchStatistics;
 use super::super::cuda::{BlockSaved, Shifts, address_within, block_backward, block_forward};
 use super::super::direct::{ends_here, give, is_collecting};
+use super::super::tape::apply2;
 use super::{Block, LARGEST_WINDOW, Norm, Pooled, Sizes, Wanted, poisoned};
 
 /// The block's output and what it was normalised with; `None` where gradients are not collected, or a parameter is what others computed.
@@ -35,7 +36,7 @@ pub fn block(
         affine: affine.map(|(gamma, beta)| (gamma.clone(), beta.clone())),
         state: Arc::clone(&state),
     };
-    let out = input.contiguous()?.apply_op2(kernel, operator)?;
+    let out = apply2(&input.contiguous()?, kernel, operator)?;
     let statistics = state.lock().map_err(|_| poisoned())?;
     let statistics = BatchStatistics {
         on_gpu: statistics

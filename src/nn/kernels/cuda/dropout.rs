@@ -6,6 +6,7 @@ use candle_core::cuda_backend::cudarc::driver::DeviceRepr;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::super::dropout::Step;
+use super::super::tape::apply1;
 use super::gpu::{Address, ELEMENTWISE, Gpu, elements, launch, view, with_address};
 
 /// What a mask is drawn from.
@@ -63,7 +64,7 @@ impl Mask {
 
 /// Any shape → the same shape.
 pub fn dropout(value: &Tensor, mask: Mask) -> Result<Tensor> {
-    value.contiguous()?.apply_op1(Dropout(mask))
+    apply1(&value.contiguous()?, Dropout(mask))
 }
 
 struct Dropout(Mask);

@@ -1,17 +1,18 @@
-//! Fully connected layers: products by cuBLAS through Candle, and the bias.
+//! Fully connected layers: products by cuBLAS through Candle, in the precision of the settings, and the bias.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::super::direct::give;
+use super::super::tape::{apply3, wants_gradient};
 use super::gpu::{Gpu, SEQUENCE, elements, launch, view, with_address};
+use super::product::{multiply, product, rounded};
 use super::recurrence::column_sums;
+use super::settings::{Precision, settings};
 
 /// `[rows, inputs]`, `[units, inputs]`, `[units]` → `[rows, units]`.
 pub fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    input
-        .contiguous()?
-        .apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear)
+    apply3(&input.contiguous()?, &weight.contiguous()?, &bias.contiguous()?, Linear)
 }
 
 struct Linear;
@@ -52,9 +53,21 @@ impl CustomOp3 for Linear {
             )
         }
         let gpu = Gpu::of(input.device());
-        let turned = weight_layout.transpose(0, 1)?;
-        let out = input.matmul(weight, (1, rows, units, inputs), input_layout, &turned)?;
         let shape = Shape::from((rows, units));
+        let out = match settings().precision {
+            Precision::Bf16 => {
+                let half = |storage: &CudaStorage, layout: &Layout| {
+                    let from = gpu.address_of_view(&view::<f32>(storage, layout)?);
+                    rounded(&gpu, from, layout.shape())
+                };
+                let (input, weight) = (half(input, input_layout)?, half(weight, weight_layout)?);
+                gpu.storage(multiply(&gpu, &input, &weight.t()?)?.0)
+            }
+            Precision::Float32 | Precision::Tf32 => {
+                let turned = weight_layout.transpose(0, 1)?;
+                input.matmul(weight, (1, rows, units, inputs), input_layout, &turned)?
+            }
+        };
         let to = gpu.address_of_view(&view::<f32>(&out, &Layout::contiguous(&shape))?);
         let bias = gpu.address_of_view(&view::<f32>(bias, bias_layout)?);
         let count = rows * units;
@@ -73,11 +86,11 @@ impl CustomOp3 for Linear {
         let gpu = Gpu::of_tensor(input)?;
         let (rows, units) = gradient.dims2()?;
         let gradient = gradient.contiguous()?;
-        let of_input = match input.track_op() {
-            true => give(input, gradient.matmul(&weight.detach())?)?,
+        let of_input = match wants_gradient(input) {
+            true => give(input, product(&gradient, &weight.detach())?)?,
             false => None,
         };
-        let of_weight = gradient.t()?.matmul(&input.detach())?;
+        let of_weight = product(&gradient.t()?, &input.detach())?;
         let of_bias = with_address::<f32, _>(&gradient, |from| column_sums(&gpu, from, rows, units))?;
         Ok((of_input, give(weight, of_weight)?, give(bias, of_bias)?))
     }

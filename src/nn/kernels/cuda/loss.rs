@@ -7,6 +7,7 @@ use candle_core::cuda_backend::CudaStorage;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DeviceRepr};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
+use super::super::tape::apply1;
 use super::facts::FactsAt;
 use super::gpu::{Address, Gpu, LOSS, blocks, elements, int, launch, view, with_address};
 
@@ -53,11 +54,12 @@ pub enum LossKind {
 
 /// The loss of `outputs`, a scalar.
 pub fn loss(outputs: &Tensor, kind: LossKind, facts: FactsAt) -> Result<Tensor> {
-    outputs.contiguous()?.apply_op1(Loss {
+    let operator = Loss {
         kind,
         facts,
         gradient: Mutex::new(None),
-    })
+    };
+    apply1(&outputs.contiguous()?, operator)
 }
 
 struct Loss {

@@ -7,11 +7,24 @@ use candle_core::cuda_backend::{CudaDevice, CudaStorage};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use half::bf16;
 
+use super::super::tape::apply2;
 use super::gpu::{Address, ELEMENTWISE, Gpu, elements, launch, view, with_address};
+use super::settings::{Precision, settings};
 
 /// `[rows, inner]` · `[inner, columns]` → `[rows, columns]`; all of them in 32 bits, the factors and the result rounded to 16.
 pub fn product_in_bfloat16(left: &Tensor, right: &Tensor) -> Result<Tensor> {
-    left.contiguous()?.apply_op2(&right.contiguous()?, Product)
+    apply2(&left.contiguous()?, &right.contiguous()?, Product)
+}
+
+/// A tensor of 32 bits, rounded to 16. One that was transposed is rounded as it lies, and transposed again.
+fn half(gpu: &Gpu, tensor: &Tensor) -> Result<Tensor> {
+    if !tensor.is_contiguous() && tensor.rank() == 2 {
+        let turned = tensor.t()?;
+        if turned.is_contiguous() {
+            return half(gpu, &turned)?.t();
+        }
+    }
+    with_address::<f32, _>(tensor, |from| rounded(gpu, from, tensor.shape()))
 }
 
 /// Gives cuBLAS a workspace of its own, which it shares with nobody. Its choice of an algorithm goes by what room there is: without this it may choose
@@ -34,9 +47,20 @@ pub fn set_up_products(device: &CudaDevice) -> Result<()> {
         .map_err(candle_core::Error::wrap)
 }
 
+/// The same of tensors without a history, in the precision of the settings.
+pub fn product(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+    if settings().precision != Precision::Bf16 {
+        return left.matmul(right);
+    }
+    let gpu = Gpu::of_tensor(left)?;
+    let (out, shape) = multiply(&gpu, &half(&gpu, left)?, &half(&gpu, right)?)?;
+    Ok(gpu.tensor(out, shape))
+}
+
 struct Product;
 
-fn rounded(gpu: &Gpu, from: Address, shape: &Shape) -> Result<Tensor> {
+/// An array of numbers of 32 bits, rounded to 16.
+pub fn rounded(gpu: &Gpu, from: Address, shape: &Shape) -> Result<Tensor> {
     let count = shape.elem_count();
     let out = gpu.empty::<bf16>(count)?;
     let to = gpu.address(&out);
@@ -44,7 +68,8 @@ fn rounded(gpu: &Gpu, from: Address, shape: &Shape) -> Result<Tensor> {
     Ok(gpu.tensor(out, shape))
 }
 
-fn multiply(gpu: &Gpu, left: &Tensor, right: &Tensor) -> Result<(CudaSlice<f32>, Shape)> {
+/// The product of two matrices of 16 bits, in 32.
+pub fn multiply(gpu: &Gpu, left: &Tensor, right: &Tensor) -> Result<(CudaSlice<f32>, Shape)> {
     let product = left.matmul(right)?;
     let count = product.elem_count();
     let out = gpu.empty::<f32>(count)?;
@@ -88,8 +113,8 @@ impl CustomOp2 for Product {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gpu = Gpu::of_tensor(left)?;
-        let half = |tensor: &Tensor| with_address::<f32, _>(tensor, |from| rounded(&gpu, from, tensor.shape()));
-        let (left, right, gradient) = (half(left)?, half(right)?, half(gradient)?);
+        let [left, right, gradient] = [left, right, gradient].map(|tensor| half(&gpu, tensor));
+        let (left, right, gradient) = (left?, right?, gradient?);
         let (of_left, left_shape) = multiply(&gpu, &gradient, &right.t()?)?;
         let (of_right, right_shape) = multiply(&gpu, &left.t()?, &gradient)?;
         Ok((

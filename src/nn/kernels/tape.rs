@@ -1,0 +1,331 @@
+//! The backward pass of a whole step, past Candle.
+//!
+//! Candle adds every gradient to zeros that it makes for it first: on a GPU two more launches for each tensor of a network, which move four times its
+//! bytes. Where a step is made of our own operators alone, they are noted on a tape, each with its arguments and its output, and hand
+//! their gradients to each other. The tape is given up as it is walked back, so that the memory of what is done is there for the rest.
+//!
+//! An operator gets on the tape by `apply1`, `apply2` or `apply3`; there are [`reshape`] and [`add`] besides. What else happens to
+//! a tensor the tape does not see: then it is torn, and walking it back is an error.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Shape, Tensor, TensorId};
+
+use super::direct::give;
+
+thread_local! {
+    static TAPE: RefCell<Option<Tape>> = const { RefCell::new(None) };
+}
+
+/// What was done on this thread.
+#[derive(Default)]
+struct Tape {
+    notes: Vec<Note>,
+    /// The outputs of all notes, also of those that were walked back.
+    outputs: HashSet<TensorId>,
+    is_walked_back: bool,
+}
+
+/// An operator that was applied.
+struct Note {
+    operator: Operator,
+    arguments: Vec<Tensor>,
+    out: Tensor,
+}
+
+enum Operator {
+    One(Box<dyn CustomOp1 + Send + Sync>),
+    #[cfg_attr(
+        not(feature = "cuda"),
+        allow(dead_code, reason = "the operators of two arguments are the GPU's")
+    )]
+    Two(Box<dyn CustomOp2 + Send + Sync>),
+    Three(Box<dyn CustomOp3 + Send + Sync>),
+    Reshape,
+    Add,
+}
+
+/// Ends the tape also where the work fails.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        TAPE.with(|tape| tape.borrow_mut().take());
+    }
+}
+
+/// Does `work` on this thread, and then the backward pass from the tensor that it gives first. The gradients of parameters go to
+/// [`super::direct::collect`], around this.
+///
+/// # Errors
+/// Those of the work and of its operators. Something else than operators on the tape lies between the parameters and the tensor.
+pub fn backward<R>(work: impl FnOnce() -> Result<(Tensor, R)>) -> Result<(Tensor, R)> {
+    TAPE.with(|tape| *tape.borrow_mut() = Some(Tape::default()));
+    let _end = End;
+    let (value, rest) = work()?;
+    let notes = TAPE.with(|tape| {
+        let mut tape = tape.borrow_mut();
+        tape.as_mut().map(|tape| {
+            tape.is_walked_back = true;
+            std::mem::take(&mut tape.notes)
+        })
+    });
+    walk_back(&value, notes.unwrap_or_default())?;
+    Ok((value, rest))
+}
+
+fn walk_back(from: &Tensor, mut notes: Vec<Note>) -> Result<()> {
+    if !is_output(from) {
+        candle_core::bail!("the tape does not lead to the tensor whose gradients are asked for")
+    }
+    let mut gradients = HashMap::from([(from.id(), from.ones_like()?)]);
+    while let Some(note) = notes.pop() {
+        let Some(gradient) = gradients.remove(&note.out.id()) else {
+            candle_core::bail!(
+                "the tape is torn behind {}: nothing gives its gradient",
+                note.operator.name()
+            )
+        };
+        for (argument, gradient) in note.arguments.iter().zip(note.gradients(&gradient)?) {
+            let Some(gradient) = gradient else { continue };
+            if is_output(argument) {
+                let sum = match gradients.remove(&argument.id()) {
+                    None => gradient,
+                    Some(other) => (other + gradient)?,
+                };
+                gradients.insert(argument.id(), sum);
+            } else if give(argument, gradient)?.is_some() {
+                candle_core::bail!("the tape is torn before {}", note.operator.name())
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Note {
+    /// Of the arguments, in their order; `None` where an operator gave it to its parameter, or there is none.
+    fn gradients(&self, gradient: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        Ok(match (&self.operator, self.arguments.as_slice()) {
+            (Operator::One(operator), [one]) => vec![operator.bwd(one, &self.out, gradient)?],
+            (Operator::Two(operator), [one, two]) => {
+                let (one, two) = operator.bwd(one, two, &self.out, gradient)?;
+                vec![one, two]
+            }
+            (Operator::Three(operator), [one, two, three]) => {
+                let (one, two, three) = operator.bwd(one, two, three, &self.out, gradient)?;
+                vec![one, two, three]
+            }
+            (Operator::Reshape, [one]) => vec![Some(gradient.reshape(one.shape())?)],
+            (Operator::Add, _) => vec![Some(gradient.clone()), Some(gradient.clone())],
+            (operator, arguments) => {
+                candle_core::bail!("{} with {} arguments is on the tape", operator.name(), arguments.len())
+            }
+        })
+    }
+}
+
+impl Operator {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::One(operator) => operator.name(),
+            Self::Two(operator) => operator.name(),
+            Self::Three(operator) => operator.name(),
+            Self::Reshape => "reshape",
+            Self::Add => "add",
+        }
+    }
+}
+
+fn is_running() -> bool {
+    TAPE.with(|tape| tape.borrow().as_ref().is_some_and(|tape| !tape.is_walked_back))
+}
+
+fn is_output(tensor: &Tensor) -> bool {
+    TAPE.with(|tape| {
+        tape.borrow()
+            .as_ref()
+            .is_some_and(|tape| tape.outputs.contains(&tensor.id()))
+    })
+}
+
+/// Whether somebody will ask for the gradient of a tensor: Candle, or the tape.
+pub(super) fn wants_gradient(tensor: &Tensor) -> bool {
+    tensor.track_op() || is_output(tensor)
+}
+
+fn note(operator: Operator, arguments: &[&Tensor], out: Tensor) -> Tensor {
+    if arguments.iter().any(|argument| wants_gradient(argument)) {
+        TAPE.with(|tape| {
+            if let Some(tape) = tape.borrow_mut().as_mut() {
+                tape.outputs.insert(out.id());
+                tape.notes.push(Note {
+                    operator,
+                    arguments: arguments.iter().copied().cloned().collect(),
+                    out: out.clone(),
+                });
+            }
+        });
+    }
+    out
+}
+
+/// Applies an operator: on the tape where one runs, otherwise through Candle.
+pub(super) fn apply1<C: CustomOp1 + Send + Sync + 'static>(argument: &Tensor, operator: C) -> Result<Tensor> {
+    if !is_running() {
+        return argument.apply_op1(operator);
+    }
+    let out = argument.apply_op1_no_bwd(&operator)?;
+    Ok(note(Operator::One(Box::new(operator)), &[argument], out))
+}
+
+/// As [`apply1`].
+#[cfg_attr(
+    not(feature = "cuda"),
+    allow(dead_code, reason = "the operators of two arguments are the GPU's")
+)]
+pub(super) fn apply2<C: CustomOp2 + Send + Sync + 'static>(one: &Tensor, two: &Tensor, operator: C) -> Result<Tensor> {
+    if !is_running() {
+        return one.apply_op2(two, operator);
+    }
+    let out = one.apply_op2_no_bwd(two, &operator)?;
+    Ok(note(Operator::Two(Box::new(operator)), &[one, two], out))
+}
+
+/// As [`apply1`].
+pub(super) fn apply3<C: CustomOp3 + Send + Sync + 'static>(
+    one: &Tensor,
+    two: &Tensor,
+    three: &Tensor,
+    operator: C,
+) -> Result<Tensor> {
+    if !is_running() {
+        return one.apply_op3(two, three, operator);
+    }
+    let out = one.apply_op3_no_bwd(two, three, &operator)?;
+    Ok(note(Operator::Three(Box::new(operator)), &[one, two, three], out))
+}
+
+/// The same numbers in another shape.
+pub fn reshape(tensor: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
+    let shape = shape.into();
+    if *tensor.shape() == shape {
+        return Ok(tensor.clone());
+    }
+    if !is_running() {
+        return tensor.reshape(shape);
+    }
+    let out = tensor.detach().reshape(shape)?;
+    Ok(note(Operator::Reshape, &[tensor], out))
+}
+
+/// The sum of two tensors of one shape.
+pub fn add(one: &Tensor, other: &Tensor) -> Result<Tensor> {
+    if !is_running() {
+        return one + other;
+    }
+    let out = (one.detach() + other.detach())?;
+    Ok(note(Operator::Add, &[one, other], out))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Var;
+
+    use super::super::direct::{self, Given};
+    use super::super::gradient_check::random;
+    use super::super::{
+        Block, Cells, Function, Geometry, Rectifier, Windows, activation, avg_pool2d, batch_norm, conv_block,
+        max_pool2d,
+    };
+    use super::*;
+
+    fn vars() -> Vec<Var> {
+        let shapes: [&[usize]; 8] = [
+            &[4, 1, 3, 3],
+            &[4],
+            &[4, 4, 3, 3],
+            &[4],
+            &[4],
+            &[4],
+            &[1, 4, 1, 1],
+            &[1],
+        ];
+        let var = |(seed, shape): (u64, &&[usize])| Var::from_tensor(&random(shape, seed)).unwrap();
+        (10..).zip(&shapes).map(var).collect()
+    }
+
+    fn padded() -> Geometry {
+        Geometry {
+            padding: (1, 1),
+            ..Geometry::default()
+        }
+    }
+
+    /// Blocks, one of them with a way around, a norm, an activation, both poolings, and a shape that changes.
+    fn value(vars: &[Var], data: &Tensor) -> Result<Tensor> {
+        let block = Block {
+            rectifier: Rectifier::Relu,
+            window: (2, 2),
+            ..Block::plain(padded())
+        };
+        let first = conv_block(data, &vars[0], &vars[1], block)?;
+        let second = conv_block(&first, &vars[2], &vars[3], Block::plain(padded()))?;
+        let sum = add(&second, &first)?;
+        let normal = batch_norm(&sum, &vars[4], &vars[5], 1e-3)?.0;
+        let active = activation(&normal, Function::Tanh)?;
+        let pooled = max_pool2d(&active, Cells::Windows(Windows::tiling((1, 2))))?;
+        let turned = reshape(&reshape(&pooled, (2, 4, 6, 1))?, (2, 4, 6, 1))?;
+        let ends = conv_block(&turned, &vars[6], &vars[7], Block::plain(Geometry::default()))?;
+        let means = avg_pool2d(&ends, Cells::Grid(1, 1))?;
+        reshape(&avg_pool2d(&reshape(&means, (1, 1, 1, 2))?, Cells::Grid(1, 1))?, ())
+    }
+
+    fn walked(work: impl FnOnce() -> Result<(Tensor, ())>) -> Result<(Tensor, Given)> {
+        let ((value, ()), given) = direct::collect(|| backward(work))?;
+        Ok((value, given))
+    }
+
+    #[test]
+    fn gradients_are_those_of_candle() {
+        let (vars, data) = (vars(), random(&[2, 1, 6, 8], 1));
+        let here = value(&vars, &data).unwrap();
+        let candles = here.backward().unwrap();
+        let (there, mut given) = walked(|| Ok((value(&vars, &data)?, ()))).unwrap();
+        let number = |value: &Tensor| value.to_scalar::<f64>().unwrap();
+        assert_eq!(number(&there), number(&here));
+        for var in &vars {
+            let all = |gradient: &Tensor| gradient.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            let of_tape = all(&given.take(var).unwrap());
+            assert!(of_tape.iter().any(|&gradient| gradient != 0.0), "{:?}", var.dims());
+            assert_eq!(of_tape, all(candles.get(var).unwrap()), "{:?}", var.dims());
+        }
+        // Nothing of it stays.
+        assert!(!is_running() && !is_output(&there));
+    }
+
+    #[test]
+    fn a_torn_tape_is_an_error() {
+        let (vars, data) = (vars(), random(&[2, 1, 6, 8], 1));
+        let block = Block::plain(padded());
+        let first = || conv_block(&data, &vars[0], &vars[1], block);
+        let complaint = |work: &dyn Fn() -> Result<Tensor>| {
+            let Err(error) = walked(|| Ok((work()?, ()))) else {
+                panic!("a torn tape was walked")
+            };
+            assert!(!is_running());
+            error.to_string()
+        };
+        let doubled = complaint(&|| conv_block(&(first()? * 2.0)?, &vars[2], &vars[3], block));
+        assert!(doubled.contains("the tape is torn behind affect-conv2d"), "{doubled}");
+        let parameter = complaint(&|| conv_block(&data, &(vars[0].as_tensor() * 2.0)?, &vars[1], block));
+        assert!(
+            parameter.contains("the tape is torn before affect-conv2d"),
+            "{parameter}"
+        );
+        let elsewhere = complaint(&|| first()?.sum_all());
+        assert!(elsewhere.contains("does not lead"), "{elsewhere}");
+        let failed = complaint(&|| first()?.reshape((1, 1)));
+        assert!(failed.contains("reshape"), "{failed}");
+    }
+}
