@@ -6,7 +6,9 @@
 mod cuda_support;
 
 use affect::evaluate::Problem;
-use affect::nn::kernels::{self, Block, Cells, Direction, Function, Geometry, Norm, Order, Rectifier, Windows, cuda};
+use affect::nn::kernels::{
+    self, Block, Cells, Direction, Figure, Function, Geometry, Norm, Order, Rectifier, Windows, cuda,
+};
 use affect::nn::{PairOutputs, Step};
 use affect::random::Generator;
 use affect::train::gradients::Gradients;
@@ -331,6 +333,36 @@ fn sequences() {
                 &|inputs| kernels::gru(&inputs[0], &inputs[1], &inputs[2], direction),
             );
         }
+    }
+    for (batch, frames, numbers) in [(2, 5, 3), (1, 1, 1), (3, 300, 7), (2, 9, 400)] {
+        let inputs = [
+            random(&[batch, frames, numbers], 1),
+            (random(&[batch, frames], 2) * 3.0).unwrap(),
+        ];
+        compare(
+            &format!("attention over {frames} × {numbers}"),
+            &gpu,
+            &inputs,
+            &|inputs| kernels::attention(&inputs[0], &inputs[1]),
+        );
+        let (mean, deviation) = (Figure::Mean, Figure::Deviation { epsilon: 1e-5 });
+        for wanted in [&[mean][..], &[deviation], &[mean, deviation], &[deviation, mean, mean]] {
+            compare(
+                &format!("{wanted:?} of {frames} × {numbers}"),
+                &gpu,
+                &inputs[..1],
+                &|inputs| Tensor::cat(&kernels::figures(&inputs[0], wanted)?, 1),
+            );
+        }
+        let alike = Tensor::ones((batch, frames, numbers), DType::F32, &Device::Cpu).unwrap();
+        compare("the mean of equal values", &gpu, &[alike], &|inputs| {
+            kernels::figures(&inputs[0], &[mean]).map(|mut figures| figures.remove(0))
+        });
+        let weight = random(&[numbers + 1, numbers], 3);
+        let rows = inputs[0].reshape((batch * frames, numbers)).unwrap();
+        compare("a linear layer without a bias", &gpu, &[rows, weight], &|inputs| {
+            kernels::linear_without_bias(&inputs[0], &inputs[1])
+        });
     }
     for shape in [&[6, 2, 3, 4][..], &[1, 1, 1, 1], &[5, 4, 3]] {
         let wide = if shape.len() == 4 {

@@ -83,12 +83,10 @@ impl Network {
         }
     }
 
-    /// Whether training on a GPU takes operators of our own alone, so that their gradients need nobody else ([`super::kernels::tape`]).
-    pub fn is_all_ours(&self) -> bool {
-        match &self.body {
-            Body::Layers(layers) => layers.iter().all(Layer::is_all_ours),
-            Body::Pair(_) => false,
-        }
+    /// Whether a forward pass on a GPU takes nothing but operators of our own, so that its backward pass can be that of
+    /// [`super::kernels::tape`]. All layers do; what joins two branches does not.
+    pub fn fits_on_tape(&self) -> bool {
+        matches!(self.body, Body::Layers(_))
     }
 
     fn pair_net(&self) -> Result<&PairNet> {

@@ -260,7 +260,7 @@ pub fn learned(
         Ok((mean, outputs))
     };
     // A sum of several losses is Candle's.
-    if network.is_all_ours() && terms.terms.len() == 1 {
+    if network.fits_on_tape() && terms.terms.len() == 1 {
         let ((mean, outputs), given) = direct::collect(|| tape::backward(judged))?;
         return Ok((mean, outputs, Gradients::given(given, parameters)));
     }

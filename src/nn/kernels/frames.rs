@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::element::{Element, for_dtype, slice, with_slice};
 use super::matmul::{Matrix, multiply_add};
-use super::tape::{apply3, wants_gradient};
+use super::tape::{self, apply3, wants_gradient};
 
 /// Examples that one task handles: part of the result's definition.
 const GROUP: usize = 4;
@@ -35,10 +35,11 @@ fn on_gpu(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let sizes = Sizes::new(input.dims(), weight.dims(), bias.dims())?;
     let frames = match sizes.order {
         Frames::Rows => input.contiguous()?,
-        Frames::Columns => input.flatten(1, 2)?.transpose(1, 2)?.contiguous()?,
+        Frames::Columns => tape::turn(&tape::reshape(input, (sizes.batch, sizes.numbers, sizes.frames))?)?,
     };
-    let rows = frames.reshape((sizes.batch * sizes.frames, sizes.numbers))?;
-    super::linear(&rows, weight, bias)?.reshape((sizes.batch, sizes.frames, sizes.units))
+    let rows = tape::reshape(&frames, (sizes.batch * sizes.frames, sizes.numbers))?;
+    let out = super::linear(&rows, weight, bias)?;
+    tape::reshape(&out, (sizes.batch, sizes.frames, sizes.units))
 }
 
 struct LinearOfFrames;

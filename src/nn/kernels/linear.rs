@@ -12,3 +12,12 @@ pub fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> 
     }
     product(input, &weight.t()?)?.broadcast_add(bias)
 }
+
+/// [`linear`] with a bias of 0.
+pub fn linear_without_bias(input: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if input.device().is_cuda() {
+        return super::cuda::linear_without_bias(input, weight);
+    }
+    product(input, &weight.t()?)
+}

@@ -15,6 +15,7 @@
 //! allocator in `main.rs`, are the only `unsafe` code: unaligned vector loads, and the calls into `gemm`.
 
 pub mod activation;
+mod attention;
 pub mod avg_pool2d;
 pub mod batch_norm;
 pub mod cells;
@@ -25,6 +26,7 @@ pub mod direct;
 pub mod dropout;
 mod element;
 mod elementary;
+mod figures;
 mod frames;
 pub mod gru;
 pub mod layer_norm;
@@ -38,14 +40,16 @@ pub mod tape;
 pub(crate) mod gradient_check;
 
 pub use activation::{Function, activation};
+pub use attention::attention;
 pub use avg_pool2d::avg_pool2d;
 pub use batch_norm::{BatchStatistics, OnGpu, batch_norm};
 pub use cells::{Cells, Windows};
 pub use conv::{Block, Geometry, LARGEST_WINDOW, Norm, Order, Rectifier, conv_block, conv2d, normalized_conv_block};
 pub use dropout::{Step, dropout};
+pub use figures::{Figure, figures};
 pub use frames::linear_of_frames;
 pub use gru::{Direction, gru};
 pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use linear::{linear, linear_without_bias};
 pub use max_pool2d::max_pool2d;
 pub use product::product;

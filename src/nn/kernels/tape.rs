@@ -4,7 +4,8 @@
 //! bytes. Where a step is made of our own operators alone, they are noted on a tape, each with its arguments and its output, and hand
 //! their gradients to each other. The tape is given up as it is walked back, so that the memory of what is done is there for the rest.
 //!
-//! An operator gets on the tape by `apply1`, `apply2` or `apply3`; there are [`reshape`] and [`add`] besides. What else happens to
+//! An operator gets on the tape by `apply1`, `apply2` or `apply3`; there are [`reshape`], [`add`],
+//! [`turn`], [`cat`] and [`narrow`] besides. What else happens to
 //! a tensor the tape does not see: then it is torn, and walking it back is an error.
 
 use std::cell::RefCell;
@@ -44,6 +45,13 @@ enum Operator {
     Three(Box<dyn CustomOp3 + Send + Sync>),
     Reshape,
     Add,
+    Turn,
+    /// Along this dimension.
+    Cat(usize),
+    Narrow {
+        dimension: usize,
+        first: usize,
+    },
 }
 
 /// Ends the tape also where the work fails.
@@ -118,6 +126,20 @@ impl Note {
             }
             (Operator::Reshape, [one]) => vec![Some(gradient.reshape(one.shape())?)],
             (Operator::Add, _) => vec![Some(gradient.clone()), Some(gradient.clone())],
+            (Operator::Turn, _) => vec![Some(gradient.transpose(1, 2)?.contiguous()?)],
+            (&Operator::Cat(dimension), parts) => {
+                let mut first = 0;
+                let part = |part: &Tensor| {
+                    let size = part.dim(dimension)?;
+                    first += size;
+                    gradient.narrow(dimension, first - size, size).map(Some)
+                };
+                parts.iter().map(part).collect::<Result<_>>()?
+            }
+            (&Operator::Narrow { dimension, first }, [one]) => {
+                let behind = one.dim(dimension)? - first - gradient.dim(dimension)?;
+                vec![Some(gradient.pad_with_zeros(dimension, first, behind)?)]
+            }
             (operator, arguments) => {
                 candle_core::bail!("{} with {} arguments is on the tape", operator.name(), arguments.len())
             }
@@ -133,6 +155,9 @@ impl Operator {
             Self::Three(operator) => operator.name(),
             Self::Reshape => "reshape",
             Self::Add => "add",
+            Self::Turn => "turn",
+            Self::Cat(_) => "cat",
+            Self::Narrow { .. } => "narrow",
         }
     }
 }
@@ -228,6 +253,38 @@ pub fn add(one: &Tensor, other: &Tensor) -> Result<Tensor> {
     Ok(note(Operator::Add, &[one, other], out))
 }
 
+/// `[batch, a, b, …]` → `[batch, b, a, …]`, in one piece.
+pub fn turn(tensor: &Tensor) -> Result<Tensor> {
+    if !is_running() {
+        return tensor.transpose(1, 2)?.contiguous();
+    }
+    let out = tensor.detach().transpose(1, 2)?.contiguous()?;
+    Ok(note(Operator::Turn, &[tensor], out))
+}
+
+/// Tensors behind each other along a dimension.
+pub fn cat(tensors: &[Tensor], dimension: usize) -> Result<Tensor> {
+    if let [one] = tensors {
+        return Ok(one.clone());
+    }
+    if !is_running() {
+        return Tensor::cat(tensors, dimension);
+    }
+    let detached: Vec<Tensor> = tensors.iter().map(Tensor::detach).collect();
+    let out = Tensor::cat(&detached, dimension)?;
+    let arguments: Vec<&Tensor> = tensors.iter().collect();
+    Ok(note(Operator::Cat(dimension), &arguments, out))
+}
+
+/// `count` places of a dimension, from `first` on.
+pub fn narrow(tensor: &Tensor, dimension: usize, first: usize, count: usize) -> Result<Tensor> {
+    if !is_running() {
+        return tensor.narrow(dimension, first, count);
+    }
+    let out = tensor.detach().narrow(dimension, first, count)?;
+    Ok(note(Operator::Narrow { dimension, first }, &[tensor], out))
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::Var;
@@ -262,7 +319,7 @@ mod tests {
         }
     }
 
-    /// Blocks, one of them with a way around, a norm, an activation, both poolings, and a shape that changes.
+    /// Blocks, one of them with a way around, a norm, an activation, both poolings, and everything that changes a shape.
     fn value(vars: &[Var], data: &Tensor) -> Result<Tensor> {
         let block = Block {
             rectifier: Rectifier::Relu,
@@ -276,7 +333,10 @@ mod tests {
         let active = activation(&normal, Function::Tanh)?;
         let pooled = max_pool2d(&active, Cells::Windows(Windows::tiling((1, 2))))?;
         let turned = reshape(&reshape(&pooled, (2, 4, 6, 1))?, (2, 4, 6, 1))?;
-        let ends = conv_block(&turned, &vars[6], &vars[7], Block::plain(Geometry::default()))?;
+        let turned = turn(&turn(&turned)?)?;
+        let parts = [narrow(&turned, 2, 1, 5)?, narrow(&turned, 2, 0, 2)?, turned];
+        let joined = cat(&parts, 2)?;
+        let ends = conv_block(&joined, &vars[6], &vars[7], Block::plain(Geometry::default()))?;
         let means = avg_pool2d(&ends, Cells::Grid(1, 1))?;
         reshape(&avg_pool2d(&reshape(&means, (1, 1, 1, 2))?, Cells::Grid(1, 1))?, ())
     }

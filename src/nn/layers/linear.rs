@@ -80,11 +80,6 @@ impl Linear {
         })
     }
 
-    /// See [`super::Layer::is_all_ours`].
-    pub fn is_all_ours(&self) -> bool {
-        !self.per_frame
-    }
-
     pub fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
         let value = match self.per_frame {
             true => kernels::linear_of_frames(input, &self.weight, &self.bias)?,

@@ -18,7 +18,7 @@ use candle_core::{Result, Tensor};
 pub(super) use fused::{forward, forward_from};
 
 use super::builder::Builder;
-use super::kernels::Function;
+use super::kernels::{Function, tape};
 use super::network::Mode;
 use super::plan::{PlannedLayer, count, shape_text};
 use super::spec::LayerSpec;
@@ -146,28 +146,10 @@ impl Layer {
     }
 }
 
-impl Layer {
-    /// Whether training on a GPU takes operators of our own alone, from the layer's input to its output.
-    pub fn is_all_ours(&self) -> bool {
-        match self {
-            Self::Conv2d(_)
-            | Self::Residual(_)
-            | Self::BatchNorm(_)
-            | Self::LayerNorm(_)
-            | Self::Activation(_)
-            | Self::Pool(_)
-            | Self::Flatten
-            | Self::Dropout(_) => true,
-            Self::Linear(layer) => layer.is_all_ours(),
-            Self::GlobalPool(_) | Self::Gru(_) | Self::AttentionPool(_) => false,
-        }
-    }
-}
-
 /// `[batch, numbers]` of whatever an example is.
 fn vectors(input: &Tensor) -> Result<Tensor> {
     let batch = input.dim(0)?;
-    super::kernels::tape::reshape(input, (batch, input.elem_count() / batch.max(1)))
+    tape::reshape(input, (batch, input.elem_count() / batch.max(1)))
 }
 
 fn image(layer: &str, shape: &[usize]) -> std::result::Result<(usize, usize, usize), String> {
@@ -195,7 +177,10 @@ fn sequence(layer: &str, shape: &[usize]) -> std::result::Result<(usize, usize),
 /// `[batch, frames, numbers]` of an image or a sequence.
 fn as_sequence(input: &Tensor) -> Result<Tensor> {
     match input.rank() {
-        4 => input.flatten(1, 2)?.transpose(1, 2)?.contiguous(),
+        4 => {
+            let (batch, channels, rows, frames) = input.dims4()?;
+            tape::turn(&tape::reshape(input, (batch, channels * rows, frames))?)
+        }
         _ => Ok(input.clone()),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 
-use super::super::kernels::{self, Cells, Windows};
+use super::super::kernels::{self, Cells, Figure, Windows, tape};
 use super::super::plan::{PlannedLayer, count, shape_text};
 use super::super::spec::{GlobalPoolSpec, Pair, PoolOver, PoolSpec, Statistic};
 use super::image;
@@ -146,34 +146,33 @@ impl Pool {
 
 /// Figures of whole channels.
 pub struct GlobalPool {
-    spec: GlobalPoolSpec,
+    over: PoolOver,
+    figures: Vec<Figure>,
 }
 
 impl GlobalPool {
     pub fn new(spec: &GlobalPoolSpec) -> Self {
-        Self { spec: spec.clone() }
+        let figure = |statistic: &Statistic| match statistic {
+            Statistic::Mean => Figure::Mean,
+            Statistic::Deviation => Figure::Deviation { epsilon: EPSILON },
+        };
+        Self {
+            over: spec.over,
+            figures: spec.statistics.iter().map(figure).collect(),
+        }
     }
 
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         // What becomes one figure goes to the end: [batch, figures, values].
-        let values = match (input.rank(), self.spec.over) {
-            (4, PoolOver::Image) => input.flatten_from(2)?,
-            (4, PoolOver::Frames) => input.flatten(1, 2)?,
-            _ => input.transpose(1, 2)?.contiguous()?,
+        let values = match (input.dims(), self.over) {
+            (&[batch, channels, rows, frames], PoolOver::Image) => {
+                tape::reshape(input, (batch, channels, rows * frames))?
+            }
+            (&[batch, channels, rows, frames], PoolOver::Frames) => {
+                tape::reshape(input, (batch, channels * rows, frames))?
+            }
+            _ => tape::turn(input)?,
         };
-        let mean = values.mean_keepdim(D::Minus1)?;
-        let figures: Vec<Tensor> = self
-            .spec
-            .statistics
-            .iter()
-            .map(|statistic| match statistic {
-                Statistic::Mean => mean.squeeze(D::Minus1),
-                Statistic::Deviation => {
-                    let variance = values.broadcast_sub(&mean)?.sqr()?.mean(D::Minus1)?;
-                    (variance + EPSILON)?.sqrt()
-                }
-            })
-            .collect::<Result<_>>()?;
-        Tensor::cat(&figures, 1)
+        tape::cat(&kernels::figures(&values, &self.figures)?, 1)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use candle_core::{D, Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var};
 
 use super::super::builder::{Builder, Fan};
-use super::super::kernels::{self, Direction};
+use super::super::kernels::{self, Direction, tape};
 use super::super::plan::{PlannedLayer, count};
 use super::super::spec::{AttentionPoolSpec, GruOutput, GruSpec, Initialization};
 use super::{Pass, as_sequence, dropout, sequence};
@@ -155,12 +155,13 @@ impl Gru {
                             Direction::Forward => states.dim(1)?.saturating_sub(1),
                             Direction::Backward => 0,
                         };
-                        states.narrow(1, frame, 1)?.squeeze(1)
+                        let (batch, _, numbers) = states.dims3()?;
+                        tape::reshape(&tape::narrow(states, 1, frame, 1)?, (batch, numbers))
                     })
                     .collect::<Result<_>>()?;
-                return Tensor::cat(&ends, 1);
+                return tape::cat(&ends, 1);
             }
-            value = Tensor::cat(&states, 2)?;
+            value = tape::cat(&states, 2)?;
         }
         Ok(value)
     }
@@ -202,9 +203,9 @@ impl AttentionPool {
         let frames = as_sequence(input)?;
         let (batch, count, _) = frames.dims3()?;
         let hidden = kernels::linear_of_frames(&frames, &self.weight, &self.bias)?;
-        let hidden = kernels::activation(&hidden, kernels::Function::Tanh)?.reshape((batch * count, ()))?;
-        let scores = kernels::product(&hidden, &self.query.t()?)?.reshape((batch, count))?;
-        let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
-        weights.unsqueeze(1)?.matmul(&frames)?.squeeze(1)
+        let hidden = kernels::activation(&hidden, kernels::Function::Tanh)?;
+        let hidden = tape::reshape(&hidden, (batch * count, self.query.dim(1)?))?;
+        let scores = tape::reshape(&kernels::linear_without_bias(&hidden, &self.query)?, (batch, count))?;
+        kernels::attention(&frames, &scores)
     }
 }

@@ -7,12 +7,14 @@
 //! launched on the stream of the device, and nothing here waits for it.
 
 mod activation;
+mod attention;
 mod block;
 mod convolution;
 mod cudnn;
 mod dropout;
 mod facts;
 mod feeder;
+mod figures;
 mod first_layer;
 mod gpu;
 mod graph;
@@ -28,6 +30,7 @@ mod surroundings;
 mod update;
 
 pub use activation::{activation, activation_gradient};
+pub use attention::attention;
 pub use block::{
     Forward as BlockForward, Gradients as BlockGradients, Saved as BlockSaved, Shifts, backward as block_backward,
     forward as block_forward,
@@ -35,9 +38,10 @@ pub use block::{
 pub use dropout::{Mask, dropout};
 pub use facts::{Facts, FactsAt};
 pub use feeder::{Feeder, Loaded, Room};
+pub use figures::figures;
 pub use gpu::{Address, Gpu, address_within, copy_over, view};
 pub use graph::{Graph, prepared, record};
-pub use linear::linear;
+pub use linear::{linear, linear_without_bias};
 pub use loss::{Distance, LossKind, loss};
 pub use norm::{LayerNormed, Statistics, batch_norm, batch_norm_gradient, layer_norm, layer_norm_gradient};
 pub use pool::{Winners, average_pool, average_pool_gradient, max_pool, max_pool_gradient};

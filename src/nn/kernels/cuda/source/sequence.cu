@@ -1,4 +1,5 @@
-// Layer norm and gated recurrent units. The formulas are those of ../../layer_norm.rs and ../../gru.rs.
+// Layer norm, gated recurrent units, and what becomes of frames in the end: mean and deviation, and attention. The formulas are those of
+// ../../{layer_norm,gru,figures,attention}.rs.
 #include "common.cuh"
 
 // A row for each block of REDUCED threads. `statistics`: mean and 1 / σ of each row.
@@ -179,4 +180,102 @@ extern "C" __global__ void transpose(const float *matrix, int rows, int columns,
         size_t column = i / rows, row = i % rows;
         out[i] = matrix[row * columns + column];
     }
+}
+
+// A row for each block of REDUCED threads: its mean, and the root of its variance plus epsilon, [2, rows].
+extern "C" __global__ void figures(const float *input, int width, double epsilon, float *out) {
+    __shared__ double shared[2 * REDUCED];
+    size_t row = blockIdx.x;
+    const float *values = input + row * width;
+    double total = 0.0, nothing = 0.0, squares = 0.0;
+    for (int i = threadIdx.x; i < width; i += REDUCED) total += (double)values[i];
+    sum_of_block(total, nothing, shared);
+    double mean = total / width;
+    for (int i = threadIdx.x; i < width; i += REDUCED) {
+        double d = (double)values[i] - mean;
+        squares += d * d;
+    }
+    sum_of_block(squares, nothing, shared);
+    if (threadIdx.x == 0) {
+        out[row] = (float)mean;
+        out[gridDim.x + row] = (float)sqrt(squares / width + epsilon);
+    }
+}
+
+// The mean's gradient, and the deviation's times (x - mean) / deviation, each shared by all values of the row.
+extern "C" __global__ void figures_gradient(const float *input, const float *figures, const float *gradient, int width, float *out) {
+    size_t row = blockIdx.x, rows = gridDim.x;
+    double mean = (double)figures[row];
+    double of_mean = (double)gradient[row] / width;
+    double slope = (double)gradient[rows + row] / ((double)figures[rows + row] * width);
+    // Nobody asks for the gradient of a deviation without an epsilon where all values are equal.
+    if (gradient[rows + row] == 0.0f) slope = 0.0;
+    for (int i = threadIdx.x; i < width; i += REDUCED) {
+        out[row * width + i] = (float)(of_mean + slope * ((double)input[row * width + i] - mean));
+    }
+}
+
+// The greatest number over all threads of a block, in each of them; NaN where there is one. `shared`: REDUCED places.
+__device__ inline float greatest_of_block(float value, double *shared) {
+    int thread = threadIdx.x;
+    shared[thread] = (double)value;
+    __syncthreads();
+    for (int half = REDUCED / 2; half > 0; half /= 2) {
+        if (thread < half) {
+            double other = shared[thread + half];
+            if (other > shared[thread] || other != other) shared[thread] = other;
+        }
+        __syncthreads();
+    }
+    value = (float)shared[0];
+    __syncthreads();
+    return value;
+}
+
+// An example for each block: `weights` is the softmax of its scores, `out` the sum of its frames by these weights.
+extern "C" __global__ void attention(const float *frames, const float *scores, int count, int numbers, float *out, float *weights) {
+    __shared__ double shared[2 * REDUCED];
+    size_t example = blockIdx.x;
+    frames += example * count * numbers;
+    scores += example * count;
+    weights += example * count;
+    float greatest = __int_as_float(0xff800000);  // below all others
+    for (int t = threadIdx.x; t < count; t += REDUCED) {
+        if (scores[t] > greatest || scores[t] != scores[t]) greatest = scores[t];
+    }
+    greatest = greatest_of_block(greatest, shared);
+    double total = 0.0, nothing = 0.0;
+    for (int t = threadIdx.x; t < count; t += REDUCED) total += exp((double)scores[t] - (double)greatest);
+    sum_of_block(total, nothing, shared);
+    for (int t = threadIdx.x; t < count; t += REDUCED) weights[t] = (float)(exp((double)scores[t] - (double)greatest) / total);
+    __syncthreads();
+    for (int n = threadIdx.x; n < numbers; n += REDUCED) {
+        double sum = 0.0;
+        for (int t = 0; t < count; t++) sum += (double)weights[t] * (double)frames[(size_t)t * numbers + n];
+        out[example * numbers + n] = (float)sum;
+    }
+}
+
+// With w the weights and d the products of the gradient with each frame: w · gradient for a frame, w · (d - Σ w · d) for its score.
+extern "C" __global__ void attention_gradient(const float *frames, const float *weights, const float *gradient, int count,
+                                              int numbers, float *of_frames, float *of_scores) {
+    __shared__ double shared[2 * REDUCED];
+    size_t example = blockIdx.x;
+    frames += example * count * numbers;
+    weights += example * count;
+    gradient += example * numbers;
+    of_frames += example * count * numbers;
+    of_scores += example * count;
+    double total = 0.0, nothing = 0.0;
+    for (int t = threadIdx.x; t < count; t += REDUCED) {
+        double product = 0.0;
+        for (int n = 0; n < numbers; n++) product += (double)gradient[n] * (double)frames[(size_t)t * numbers + n];
+        of_scores[t] = (float)product;
+        total += (double)weights[t] * product;
+    }
+    sum_of_block(total, nothing, shared);
+    for (int t = threadIdx.x; t < count; t += REDUCED) {
+        of_scores[t] = (float)((double)weights[t] * ((double)of_scores[t] - total));
+    }
+    for (int i = threadIdx.x; i < count * numbers; i += REDUCED) of_frames[i] = weights[i / numbers] * gradient[i % numbers];
 }
