@@ -12,10 +12,11 @@ mod kernels;
 #[path = "build/stand_ins.rs"]
 mod stand_ins;
 
-/// The crates whose version can move a result.
-const KEY_CRATES: [&str; 13] = [
+/// The crates whose version can move a result; `cudarc` only where it is built.
+const KEY_CRATES: [&str; 14] = [
     "candle-core",
     "candle-nn",
+    "cudarc",
     "gemm",
     "rayon",
     "rand_chacha",
@@ -67,7 +68,8 @@ fn crates(lock: &str) -> Vec<String> {
     let mut name = None;
     for line in lock.lines() {
         if let Some(value) = quoted(line, "name = ") {
-            name = KEY_CRATES.contains(&value).then_some(value);
+            let is_built = value != "cudarc" || cfg!(feature = "cuda");
+            name = (KEY_CRATES.contains(&value) && is_built).then_some(value);
         } else if let (Some(name), Some(version)) = (name, quoted(line, "version = ")) {
             found.push(format!("{name} {version}"));
         }

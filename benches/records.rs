@@ -29,6 +29,7 @@ fn main() {
             command_line: Vec::new(),
             seed: 1,
             device: "cpu".to_owned(),
+            gpu: None,
             threads: 1,
             data_fingerprint: String::new(),
             feature_key: String::new(),

@@ -157,6 +157,7 @@ fn a_run_that_is_going_on_is_not_thrown_away() {
         command_line: Vec::new(),
         seed: 1,
         device: "cpu".to_owned(),
+        gpu: None,
         threads: 1,
         data_fingerprint: String::new(),
         feature_key: String::new(),

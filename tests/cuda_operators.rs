@@ -144,6 +144,12 @@ fn norms() {
             &|inputs| kernels::batch_norm(&inputs[0], &inputs[1], &inputs[2], 1e-3).map(|(out, _)| out),
         );
     }
+    // As many channels as a flattened image has numbers.
+    let many = 70_000;
+    let inputs = [random(&[3, many, 1, 1], 1), random(&[many], 2), random(&[many], 3)];
+    compare("batch norm of vectors", &gpu, &inputs, &|inputs| {
+        kernels::batch_norm(&inputs[0], &inputs[1], &inputs[2], 1e-3).map(|(out, _)| out)
+    });
     for (rows, width) in [(3, 5), (1, 2), (70, 3), (40, 700), (2000, 33)] {
         let inputs = [random(&[rows, width], 1), random(&[width], 2), random(&[width], 3)];
         compare(&format!("layer norm of {rows} × {width}"), &gpu, &inputs, &|inputs| {

@@ -63,6 +63,17 @@ fn a_run_says_where_it_ran_and_comes_near_that_of_the_cpu() {
         let provenance: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(run.join("provenance.json")).unwrap()).unwrap();
         assert_eq!(provenance["device"], if device == "cpu" { "cpu" } else { "cuda:0" });
+        for key in [
+            "name",
+            "compute_capability",
+            "driver_cuda",
+            "built_with",
+            "cublas",
+            "cudnn",
+        ] {
+            let is_told = provenance["gpu"][key].as_str().is_some_and(|value| !value.is_empty());
+            assert_eq!(is_told, device != "cpu", "{key} in {provenance}");
+        }
         let predictions = std::fs::read_to_string(run.join("predictions.csv")).unwrap();
         let last = |line: &str| line.rsplit(',').next().and_then(|cell| cell.parse::<f64>().ok());
         let values: Vec<f64> = predictions.lines().filter_map(last).collect();

@@ -22,7 +22,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use cuda_support::{gpu, gpu_with, near, numbers, random};
 
 /// Layers of all kinds.
-const NETWORKS: [(&str, [usize; 3]); 6] = [
+const NETWORKS: [(&str, [usize; 3]); 8] = [
     (
         r#"{ conv2d = { channels = 6, batch_norm = true, activation = "relu", max_pool = 2 } },
            { residual = { channels = 6 } },
@@ -51,6 +51,18 @@ const NETWORKS: [(&str, [usize; 3]); 6] = [
         r#"{ conv2d = { channels = 4, activation = "relu" } }, { linear = { units = 6, per_frame = true } },
            { global_pool = { statistics = ["deviation", "mean", "mean"] } }, { linear = "targets" }"#,
         [1, 8, 10],
+    ),
+    // Of one frame in the end.
+    (
+        r#"{ conv2d = { channels = 3, batch_norm = true, activation = "relu", max_pool = [2, 3] } }, { layer_norm = { over = "last" } },
+           { conv2d = { channels = 4, max_pool = [1, 2] } }, { gru = { units = 3, bidirectional = true, output = "last" } },
+           { linear = "targets" }"#,
+        [1, 8, 6],
+    ),
+    // A window of more places than a block pools.
+    (
+        r#"{ conv2d = { channels = 18, activation = "leaky-relu", max_pool = [17, 16] } }, { flatten = {} }, { linear = "targets" }"#,
+        [1, 20, 40],
     ),
     (
         r#"{ conv2d = { channels = 4, kernel = 5, stride = 2, padding = 1, activation = "tanh", max_pool = 2 } }, { layer_norm = {} },
@@ -317,6 +329,27 @@ fn networks_train_as_on_the_cpu() {
         for ((name, there), (_, here)) in after_there.iter().zip(&after_here) {
             // Adam's first steps are as long where a gradient is 0 but for rounding, as that of a bias before a norm.
             near(&format!("{layers}: {name}"), there, here, 5e-3);
+        }
+    }
+}
+
+#[test]
+fn so_they_do_with_batches_of_one() {
+    let Some(gpu) = gpu() else { return };
+    for (layers, shape) in NETWORKS {
+        // Without a batch there is nothing that vectors could be normalised by.
+        if layers.contains("{ linear = 7 }, { batch_norm = {} }") {
+            continue;
+        }
+        let losses = |device: &Device| {
+            let spec: NetworkSpec = toml::from_str(&format!("layers = [{layers}]")).unwrap();
+            let optimizer = "kind = \"sgd\"\nlearning_rate = 1e-3";
+            let mut training = Training::new(device, &spec, 1, shape, optimizer);
+            (0..3).map(|step| training.step(step).0).collect::<Vec<f32>>()
+        };
+        let (there, here) = (losses(&gpu), losses(&Device::Cpu));
+        for (a, b) in there.iter().zip(&here) {
+            assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "{layers}: {there:?} {here:?}");
         }
     }
 }

@@ -233,11 +233,13 @@ pub(super) fn header(
     parent_id: Option<String>,
 ) -> Result<RunHeader, Failure> {
     let about = &experiment.experiment;
+    let device = device::open(&experiment.train)?;
     let provenance = Provenance::collect(Circumstances {
         folder: Path::new("."),
         command_line: std::env::args().collect(),
         seed: about.seed,
-        device: device::name(&device::open(&experiment.train)?),
+        device: device::name(&device),
+        gpu: device::gpu_of_run(&device),
         threads: rayon::current_num_threads(),
         data_fingerprint: data,
         feature_key: features,

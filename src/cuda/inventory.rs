@@ -1,4 +1,4 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a GPU build finds on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,6 +18,22 @@ pub struct Inventory {
     pub cudnn: String,
 }
 
+/// The GPU of a run, and what its numbers come from besides the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuOfRun {
+    /// "NVIDIA H200".
+    pub name: String,
+    /// "9.0".
+    pub compute_capability: String,
+    /// As in [`Inventory`].
+    pub driver: Option<String>,
+    pub driver_cuda: String,
+    pub built_with: String,
+    pub built_for: String,
+    pub cublas: String,
+    pub cudnn: String,
+}
+
 /// One device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gpu {
@@ -32,6 +48,22 @@ pub struct Gpu {
 }
 
 impl Inventory {
+    /// What a run on the device of this number notes down.
+    pub fn of_run(&self, number: usize) -> Option<GpuOfRun> {
+        let gpu = self.gpus.get(number)?;
+        let (major, minor) = gpu.compute_capability;
+        Some(GpuOfRun {
+            name: gpu.name.clone(),
+            compute_capability: format!("{major}.{minor}"),
+            driver: self.driver.clone(),
+            driver_cuda: self.driver_cuda.clone(),
+            built_with: self.built_with.clone(),
+            built_for: self.built_for.clone(),
+            cublas: self.cublas.clone(),
+            cudnn: self.cudnn.clone(),
+        })
+    }
+
     /// Names and values, for the user.
     pub fn rows(&self) -> Vec<(String, String)> {
         let driver = self
@@ -107,6 +139,13 @@ mod tests {
             cublas: "13.1.0".into(),
             cudnn: "9.21.0".into(),
         };
+        assert_eq!(inventory.of_run(2), None);
+        let of_run = inventory.of_run(1).unwrap();
+        assert_eq!(
+            (of_run.name.as_str(), of_run.compute_capability.as_str()),
+            ("Tesla T4", "7.5")
+        );
+        assert_eq!((of_run.cublas, of_run.cudnn), ("13.1.0".into(), "9.21.0".into()));
         let rows: Vec<String> = inventory
             .rows()
             .into_iter()

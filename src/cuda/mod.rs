@@ -14,7 +14,7 @@ mod query;
 mod status;
 
 pub use error::Error;
-pub use inventory::{Gpu, Inventory};
+pub use inventory::{Gpu, GpuOfRun, Inventory};
 pub use libraries::{Library, Place};
 pub use status::Status;
 
@@ -47,6 +47,18 @@ pub fn check() -> Result<(), Error> {
 #[cfg(not(feature = "cuda"))]
 pub fn check() -> Result<(), Error> {
     Err(Error::NotBuilt)
+}
+
+/// What a run on the device of this number notes down of it. Opens none.
+#[cfg(feature = "cuda")]
+pub fn of_run(number: usize) -> Option<GpuOfRun> {
+    query::without_opening().ok()?.of_run(number)
+}
+
+/// A build without the feature `cuda` uses no device.
+#[cfg(not(feature = "cuda"))]
+pub fn of_run(_: usize) -> Option<GpuOfRun> {
+    None
 }
 
 /// What this machine offers, for `affect doctor`.

@@ -48,6 +48,16 @@ pub fn check() -> Result<Checked, Error> {
 }
 
 pub fn inventory() -> Result<Inventory, Error> {
+    let mut inventory = without_opening()?;
+    for (number, gpu) in (0..).zip(&mut inventory.gpus) {
+        let device = driver::device::get(number).map_err(refused("cuDeviceGet"))?;
+        gpu.free = free(device).ok();
+    }
+    Ok(inventory)
+}
+
+/// Opens no device, which takes time and memory on each of them: so nothing is said of free memory.
+pub fn without_opening() -> Result<Inventory, Error> {
     let Checked { devices, driver_cuda } = check()?;
     Ok(Inventory {
         driver: std::fs::read_to_string("/proc/driver/nvidia/version")
@@ -90,7 +100,7 @@ fn gpu(index: i32) -> Result<Gpu, Error> {
         name: driver::device::get_name(device).map_err(refused("cuDeviceGetName"))?,
         compute_capability: (major, minor),
         memory,
-        free: free(device).ok(),
+        free: None,
     })
 }
 

@@ -83,7 +83,7 @@ impl Network {
         }
     }
 
-    /// Whether a forward pass on a GPU takes nothing but operators of our own, so that its backward pass can be that of
+    /// Whether a forward pass in training takes, on a GPU, nothing but operators of our own, so that its backward pass can be that of
     /// [`super::kernels::tape`]. All layers do; what joins two branches does not.
     pub fn fits_on_tape(&self) -> bool {
         matches!(self.body, Body::Layers(_))

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunDir;
 use super::time;
+use crate::cuda::GpuOfRun;
 use crate::files;
 
 /// The file's name in the run's folder; where the numbers come from.
@@ -28,6 +29,9 @@ pub struct Provenance {
     pub seed: u64,
     /// "cpu", "cuda:0".
     pub device: String,
+    /// Of a run on a GPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuOfRun>,
     pub threads: usize,
     pub machine: Machine,
     /// Equal for equal annotations and media.
@@ -83,6 +87,7 @@ pub struct Circumstances<'a> {
     pub command_line: Vec<String>,
     pub seed: u64,
     pub device: String,
+    pub gpu: Option<GpuOfRun>,
     pub threads: usize,
     pub data_fingerprint: String,
     pub feature_key: String,
@@ -98,6 +103,7 @@ impl Provenance {
             git: Git::of(circumstances.folder),
             seed: circumstances.seed,
             device: circumstances.device,
+            gpu: circumstances.gpu,
             threads: circumstances.threads,
             machine: Machine::current(),
             data_fingerprint: circumstances.data_fingerprint,
@@ -270,6 +276,7 @@ mod tests {
             command_line: vec!["affect".to_string(), "run".to_string()],
             seed: 42,
             device: "cpu".to_string(),
+            gpu: None,
             threads: 2,
             data_fingerprint: "d".to_string(),
             feature_key: "f".to_string(),

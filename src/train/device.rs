@@ -41,6 +41,14 @@ pub fn name(device: &Device) -> String {
     }
 }
 
+/// What a run on this device notes down of it; nothing of a CPU.
+pub fn gpu_of_run(device: &Device) -> Option<cuda::GpuOfRun> {
+    match device.location() {
+        DeviceLocation::Cuda { gpu_id } => cuda::of_run(gpu_id),
+        DeviceLocation::Cpu | DeviceLocation::Metal { .. } => None,
+    }
+}
+
 /// A GPU and how it is used: "cuda:0 (NVIDIA H200), float32, deterministic".
 pub fn describe(device: &Device, spec: &TrainSpec) -> String {
     let precision = match spec.precision {

@@ -261,7 +261,8 @@ pub fn learned(
     };
     // A sum of several losses is Candle's.
     if network.fits_on_tape() && terms.terms.len() == 1 {
-        let ((mean, outputs), given) = direct::collect(|| tape::backward(judged))?;
+        let detached = || judged().map(|(mean, outputs)| (mean, outputs.detach()));
+        let ((mean, outputs), given) = direct::collect(|| tape::backward(detached))?;
         return Ok((mean, outputs, Gradients::given(given, parameters)));
     }
     let ((mean, outputs, mut store), given) = direct::collect(|| {

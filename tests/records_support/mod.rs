@@ -58,6 +58,7 @@ pub fn make(runs: &Path, made: Made) -> String {
         command_line: Vec::new(),
         seed: made.seed,
         device: "cpu".to_owned(),
+        gpu: None,
         threads: 1,
         data_fingerprint: made.data.to_owned(),
         feature_key: "f".to_owned(),

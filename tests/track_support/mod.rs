@@ -16,6 +16,7 @@ pub fn header() -> RunHeader {
             command_line: Vec::new(),
             seed: u64::MAX,
             device: "cpu".to_string(),
+            gpu: None,
             threads: 1,
             data_fingerprint: "d".to_string(),
             feature_key: "f".to_string(),

@@ -9,8 +9,6 @@ use std::collections::HashMap;
 
 use candle_core::{Result, Tensor, TensorId};
 
-use super::tape::wants_gradient;
-
 thread_local! {
     static GIVEN: RefCell<Option<Given>> = const { RefCell::new(None) };
 }
@@ -52,13 +50,13 @@ pub(super) fn is_collecting() -> bool {
 /// Whether nothing behind a tensor wants its gradient.
 #[cfg(feature = "cuda")]
 pub(super) fn ends_here(tensor: &Tensor) -> bool {
-    tensor.is_variable() || !wants_gradient(tensor)
+    tensor.is_variable() || !tensor.track_op()
 }
 
 /// Gives the gradient of an operator's argument. What comes back is for Candle or the tape: nothing where it was collected, or nobody
 /// wants it.
 pub(super) fn give(argument: &Tensor, gradient: Tensor) -> Result<Option<Tensor>> {
-    if !wants_gradient(argument) {
+    if !argument.track_op() {
         return Ok(None);
     }
     if !argument.is_variable() {

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::element::{Element, for_dtype, slice, with_slice};
 use super::matmul::{Matrix, multiply_add};
-use super::tape::{self, apply3, wants_gradient};
+use super::tape::{self, apply3};
 
 /// Examples that one task handles: part of the result's definition.
 const GROUP: usize = 4;
@@ -205,7 +205,7 @@ impl CustomOp3 for LinearOfFrames {
         let device = input.device();
         for_dtype!(input.dtype(), T => {
             let gradients: Gradients<T> = with_slice(input, |values| with_slice(weight, |weight| {
-                with_slice(gradient, |gradient| Ok(backward(sizes, values, weight, gradient, wants_gradient(input))))
+                with_slice(gradient, |gradient| Ok(backward(sizes, values, weight, gradient, input.track_op())))
             }))?;
             Ok((
                 gradients.input.map(|values| Tensor::from_vec(values, input.dims(), device)).transpose()?,

@@ -1,15 +1,17 @@
-//! The backward pass of a whole step, past Candle.
+//! The backward pass of a whole step, past Candle's sums.
 //!
-//! Candle adds every gradient to zeros that it makes for it first: on a GPU two more launches for each tensor of a network, which move four times its
-//! bytes. Where a step is made of our own operators alone, they are noted on a tape, each with its arguments and its output, and hand
-//! their gradients to each other. The tape is given up as it is walked back, so that the memory of what is done is there for the rest.
+//! Candle adds every gradient to zeros that it makes for it first: on a GPU two more launches for each tensor of a network, which move four times
+//! its bytes. Where a step is made of our own operators alone, they are noted on a tape, each with its arguments and its output, and hand
+//! their gradients to each other. The tape is given up as it is walked back, so that the memory of what is done is there for the
+//! rest.
 //!
-//! An operator gets on the tape by `apply1`, `apply2` or `apply3`; there are [`reshape`], [`add`],
-//! [`turn`], [`cat`] and [`narrow`] besides. What else happens to
-//! a tensor the tape does not see: then it is torn, and walking it back is an error.
+//! An operator gets on the tape by `apply1`, `apply2` or `apply3`; there are [`reshape`], [`add`], [`turn`], [`cat`] and [`narrow`] besides.
+//! Candle notes all of them too, and more. So the tape knows when a gradient would have to go through what it has not noted: then it is
+//! torn, and walking it back is an error.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Shape, Tensor, TensorId};
 
@@ -23,9 +25,7 @@ thread_local! {
 #[derive(Default)]
 struct Tape {
     notes: Vec<Note>,
-    /// The outputs of all notes, also of those that were walked back.
     outputs: HashSet<TensorId>,
-    is_walked_back: bool,
 }
 
 /// An operator that was applied.
@@ -36,13 +36,13 @@ struct Note {
 }
 
 enum Operator {
-    One(Box<dyn CustomOp1 + Send + Sync>),
+    One(Arc<Box<dyn CustomOp1 + Send + Sync>>),
     #[cfg_attr(
         not(feature = "cuda"),
-        allow(dead_code, reason = "the operators of two arguments are the GPU's")
+        allow(dead_code, reason = "operators of two arguments are the GPU's")
     )]
-    Two(Box<dyn CustomOp2 + Send + Sync>),
-    Three(Box<dyn CustomOp3 + Send + Sync>),
+    Two(Arc<Box<dyn CustomOp2 + Send + Sync>>),
+    Three(Arc<Box<dyn CustomOp3 + Send + Sync>>),
     Reshape,
     Add,
     Turn,
@@ -64,51 +64,52 @@ impl Drop for End {
 }
 
 /// Does `work` on this thread, and then the backward pass from the tensor that it gives first. The gradients of parameters go to
-/// [`super::direct::collect`], around this.
+/// [`super::direct::collect`], around this. What else the work gives should be detached: it would keep the memory of all that it was computed from.
 ///
 /// # Errors
 /// Those of the work and of its operators. Something else than operators on the tape lies between the parameters and the tensor.
 pub fn backward<R>(work: impl FnOnce() -> Result<(Tensor, R)>) -> Result<(Tensor, R)> {
     TAPE.with(|tape| *tape.borrow_mut() = Some(Tape::default()));
-    let _end = End;
+    let end = End;
     let (value, rest) = work()?;
-    let notes = TAPE.with(|tape| {
-        let mut tape = tape.borrow_mut();
-        tape.as_mut().map(|tape| {
-            tape.is_walked_back = true;
-            std::mem::take(&mut tape.notes)
-        })
-    });
-    walk_back(&value, notes.unwrap_or_default())?;
+    let tape = TAPE.with(|tape| tape.borrow_mut().take());
+    drop(end);
+    let (from, value) = (value.id(), value.detach());
+    tape.unwrap_or_default().walk_back(from, value.ones_like()?)?;
     Ok((value, rest))
 }
 
-fn walk_back(from: &Tensor, mut notes: Vec<Note>) -> Result<()> {
-    if !is_output(from) {
-        candle_core::bail!("the tape does not lead to the tensor whose gradients are asked for")
-    }
-    let mut gradients = HashMap::from([(from.id(), from.ones_like()?)]);
-    while let Some(note) = notes.pop() {
-        let Some(gradient) = gradients.remove(&note.out.id()) else {
-            candle_core::bail!(
-                "the tape is torn behind {}: nothing gives its gradient",
-                note.operator.name()
-            )
-        };
-        for (argument, gradient) in note.arguments.iter().zip(note.gradients(&gradient)?) {
-            let Some(gradient) = gradient else { continue };
-            if is_output(argument) {
-                let sum = match gradients.remove(&argument.id()) {
-                    None => gradient,
-                    Some(other) => (other + gradient)?,
-                };
-                gradients.insert(argument.id(), sum);
-            } else if give(argument, gradient)?.is_some() {
-                candle_core::bail!("the tape is torn before {}", note.operator.name())
+impl Tape {
+    fn walk_back(mut self, from: TensorId, gradient: Tensor) -> Result<()> {
+        if !self.outputs.contains(&from) {
+            candle_core::bail!("the tape does not lead to the tensor whose gradients are asked for")
+        }
+        let mut gradients = HashMap::from([(from, gradient)]);
+        while let Some(note) = self.notes.pop() {
+            let Some(gradient) = gradients.remove(&note.out.id()) else {
+                candle_core::bail!(
+                    "the tape is torn behind {}: nothing gives its gradient",
+                    note.operator.name()
+                )
+            };
+            for (argument, gradient) in note.arguments.iter().zip(note.gradients(&gradient)?) {
+                let Some(gradient) = gradient else { continue };
+                if self.outputs.contains(&argument.id()) {
+                    let sum = match gradients.remove(&argument.id()) {
+                        None => gradient,
+                        Some(other) => (other + gradient)?,
+                    };
+                    gradients.insert(argument.id(), sum);
+                } else if give(argument, gradient)?.is_some() {
+                    candle_core::bail!(
+                        "the tape is torn before {}: Candle made its argument",
+                        note.operator.name()
+                    )
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 impl Note {
@@ -162,25 +163,9 @@ impl Operator {
     }
 }
 
-fn is_running() -> bool {
-    TAPE.with(|tape| tape.borrow().as_ref().is_some_and(|tape| !tape.is_walked_back))
-}
-
-fn is_output(tensor: &Tensor) -> bool {
-    TAPE.with(|tape| {
-        tape.borrow()
-            .as_ref()
-            .is_some_and(|tape| tape.outputs.contains(&tensor.id()))
-    })
-}
-
-/// Whether somebody will ask for the gradient of a tensor: Candle, or the tape.
-pub(super) fn wants_gradient(tensor: &Tensor) -> bool {
-    tensor.track_op() || is_output(tensor)
-}
-
+/// Notes an operator whose output has a gradient, where a tape runs.
 fn note(operator: Operator, arguments: &[&Tensor], out: Tensor) -> Tensor {
-    if arguments.iter().any(|argument| wants_gradient(argument)) {
+    if out.track_op() {
         TAPE.with(|tape| {
             if let Some(tape) = tape.borrow_mut().as_mut() {
                 tape.outputs.insert(out.id());
@@ -195,26 +180,22 @@ fn note(operator: Operator, arguments: &[&Tensor], out: Tensor) -> Tensor {
     out
 }
 
-/// Applies an operator: on the tape where one runs, otherwise through Candle.
+/// Applies an operator.
 pub(super) fn apply1<C: CustomOp1 + Send + Sync + 'static>(argument: &Tensor, operator: C) -> Result<Tensor> {
-    if !is_running() {
-        return argument.apply_op1(operator);
-    }
-    let out = argument.apply_op1_no_bwd(&operator)?;
-    Ok(note(Operator::One(Box::new(operator)), &[argument], out))
+    let operator: Arc<Box<dyn CustomOp1 + Send + Sync>> = Arc::new(Box::new(operator));
+    let out = argument.apply_op1_arc(Arc::clone(&operator))?;
+    Ok(note(Operator::One(operator), &[argument], out))
 }
 
 /// As [`apply1`].
 #[cfg_attr(
     not(feature = "cuda"),
-    allow(dead_code, reason = "the operators of two arguments are the GPU's")
+    allow(dead_code, reason = "operators of two arguments are the GPU's")
 )]
 pub(super) fn apply2<C: CustomOp2 + Send + Sync + 'static>(one: &Tensor, two: &Tensor, operator: C) -> Result<Tensor> {
-    if !is_running() {
-        return one.apply_op2(two, operator);
-    }
-    let out = one.apply_op2_no_bwd(two, &operator)?;
-    Ok(note(Operator::Two(Box::new(operator)), &[one, two], out))
+    let operator: Arc<Box<dyn CustomOp2 + Send + Sync>> = Arc::new(Box::new(operator));
+    let out = one.apply_op2_arc(two, Arc::clone(&operator))?;
+    Ok(note(Operator::Two(operator), &[one, two], out))
 }
 
 /// As [`apply1`].
@@ -224,11 +205,9 @@ pub(super) fn apply3<C: CustomOp3 + Send + Sync + 'static>(
     three: &Tensor,
     operator: C,
 ) -> Result<Tensor> {
-    if !is_running() {
-        return one.apply_op3(two, three, operator);
-    }
-    let out = one.apply_op3_no_bwd(two, three, &operator)?;
-    Ok(note(Operator::Three(Box::new(operator)), &[one, two, three], out))
+    let operator: Arc<Box<dyn CustomOp3 + Send + Sync>> = Arc::new(Box::new(operator));
+    let out = one.apply_op3_arc(two, three, Arc::clone(&operator))?;
+    Ok(note(Operator::Three(operator), &[one, two, three], out))
 }
 
 /// The same numbers in another shape.
@@ -237,28 +216,17 @@ pub fn reshape(tensor: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
     if *tensor.shape() == shape {
         return Ok(tensor.clone());
     }
-    if !is_running() {
-        return tensor.reshape(shape);
-    }
-    let out = tensor.detach().reshape(shape)?;
-    Ok(note(Operator::Reshape, &[tensor], out))
+    Ok(note(Operator::Reshape, &[tensor], tensor.reshape(shape)?))
 }
 
 /// The sum of two tensors of one shape.
 pub fn add(one: &Tensor, other: &Tensor) -> Result<Tensor> {
-    if !is_running() {
-        return one + other;
-    }
-    let out = (one.detach() + other.detach())?;
-    Ok(note(Operator::Add, &[one, other], out))
+    Ok(note(Operator::Add, &[one, other], (one + other)?))
 }
 
 /// `[batch, a, b, …]` → `[batch, b, a, …]`, in one piece.
 pub fn turn(tensor: &Tensor) -> Result<Tensor> {
-    if !is_running() {
-        return tensor.transpose(1, 2)?.contiguous();
-    }
-    let out = tensor.detach().transpose(1, 2)?.contiguous()?;
+    let out = tensor.transpose(1, 2)?.contiguous()?;
     Ok(note(Operator::Turn, &[tensor], out))
 }
 
@@ -267,21 +235,20 @@ pub fn cat(tensors: &[Tensor], dimension: usize) -> Result<Tensor> {
     if let [one] = tensors {
         return Ok(one.clone());
     }
-    if !is_running() {
-        return Tensor::cat(tensors, dimension);
-    }
-    let detached: Vec<Tensor> = tensors.iter().map(Tensor::detach).collect();
-    let out = Tensor::cat(&detached, dimension)?;
     let arguments: Vec<&Tensor> = tensors.iter().collect();
-    Ok(note(Operator::Cat(dimension), &arguments, out))
+    Ok(note(
+        Operator::Cat(dimension),
+        &arguments,
+        Tensor::cat(tensors, dimension)?,
+    ))
 }
 
 /// `count` places of a dimension, from `first` on.
 pub fn narrow(tensor: &Tensor, dimension: usize, first: usize, count: usize) -> Result<Tensor> {
-    if !is_running() {
-        return tensor.narrow(dimension, first, count);
+    if (first, Some(&count)) == (0, tensor.dims().get(dimension)) {
+        return Ok(tensor.clone());
     }
-    let out = tensor.detach().narrow(dimension, first, count)?;
+    let out = tensor.narrow(dimension, first, count)?;
     Ok(note(Operator::Narrow { dimension, first }, &[tensor], out))
 }
 
@@ -334,11 +301,19 @@ mod tests {
         let pooled = max_pool2d(&active, Cells::Windows(Windows::tiling((1, 2))))?;
         let turned = reshape(&reshape(&pooled, (2, 4, 6, 1))?, (2, 4, 6, 1))?;
         let turned = turn(&turn(&turned)?)?;
-        let parts = [narrow(&turned, 2, 1, 5)?, narrow(&turned, 2, 0, 2)?, turned];
+        let parts = [
+            narrow(&turned, 2, 1, 5)?,
+            narrow(&turned, 2, 0, 2)?,
+            narrow(&turned, 2, 0, 6)?,
+        ];
         let joined = cat(&parts, 2)?;
         let ends = conv_block(&joined, &vars[6], &vars[7], Block::plain(Geometry::default()))?;
         let means = avg_pool2d(&ends, Cells::Grid(1, 1))?;
         reshape(&avg_pool2d(&reshape(&means, (1, 1, 1, 2))?, Cells::Grid(1, 1))?, ())
+    }
+
+    fn is_running() -> bool {
+        TAPE.with(|tape| tape.borrow().is_some())
     }
 
     fn walked(work: impl FnOnce() -> Result<(Tensor, ())>) -> Result<(Tensor, Given)> {
@@ -360,8 +335,7 @@ mod tests {
             assert!(of_tape.iter().any(|&gradient| gradient != 0.0), "{:?}", var.dims());
             assert_eq!(of_tape, all(candles.get(var).unwrap()), "{:?}", var.dims());
         }
-        // Nothing of it stays.
-        assert!(!is_running() && !is_output(&there));
+        assert!(!is_running());
     }
 
     #[test]
@@ -376,8 +350,15 @@ mod tests {
             assert!(!is_running());
             error.to_string()
         };
+        let beside = complaint(&|| {
+            let first = first()?;
+            add(&conv_block(&first, &vars[2], &vars[3], block)?, &(first * 2.0)?)
+        });
+        assert!(beside.contains("the tape is torn before add"), "{beside}");
         let doubled = complaint(&|| conv_block(&(first()? * 2.0)?, &vars[2], &vars[3], block));
-        assert!(doubled.contains("the tape is torn behind affect-conv2d"), "{doubled}");
+        assert!(doubled.contains("the tape is torn before affect-conv2d"), "{doubled}");
+        let alone = complaint(&|| first().and_then(|_| conv_block(&data, &vars[0], &vars[1], block)));
+        assert!(alone.contains("the tape is torn behind affect-conv2d"), "{alone}");
         let parameter = complaint(&|| conv_block(&data, &(vars[0].as_tensor() * 2.0)?, &vars[1], block));
         assert!(
             parameter.contains("the tape is torn before affect-conv2d"),

@@ -15,7 +15,6 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::super::element::{Element, sum, sum_and_moment};
-use super::super::tape::wants_gradient;
 use super::bands::{Weights, rows_of_a_band};
 use super::correlate::{Correlate, pack};
 use super::forward::{Forward, Saved, Workspace};
@@ -42,7 +41,7 @@ pub enum Wanted {
 impl Wanted {
     /// What a block over these images is asked for.
     pub fn of(images: &Tensor) -> Self {
-        match wants_gradient(images) {
+        match images.track_op() {
             true => Self::All,
             false => Self::Parameters,
         }

@@ -30,7 +30,7 @@ use self::forward::{Forward, Inputs, Pooled, Saved};
 use self::geometry::Sizes;
 use super::batch_norm::BatchStatistics;
 use super::element::{Element, for_dtype, slice, with_slice};
-use super::tape::{apply3, wants_gradient};
+use super::tape::apply3;
 
 /// The most places that a window of the pooling has.
 pub const LARGEST_WINDOW: usize = 256;
@@ -152,7 +152,7 @@ fn apply(input: &Tensor, kernel: &Tensor, shifts: &Tensor, block: Block) -> Resu
     if block.window.0 * block.window.1 > LARGEST_WINDOW || block.window.0 * block.window.1 == 0 {
         candle_core::bail!("windows of {:?} cannot be pooled here", block.window)
     }
-    let tracked = [input, kernel, shifts].into_iter().any(wants_gradient);
+    let tracked = input.track_op() || kernel.track_op() || shifts.track_op();
     let state = Arc::new(Mutex::new(None));
     let operator = Operator {
         block,

@@ -1,4 +1,4 @@
-//! First layers, whose sums are computed anew instead of kept: see `source/first_layer.cu`.
+//! First layers, whose sums are computed anew instead of kept: see `source/first_layer.cu`. On the CPU `conv/forward.rs` does so.
 //!
 //! By count of the bytes: cuDNN writes the sums and they are read for their statistics and for the output; in the backward pass they
 //! are read, their gradient is written, and read by cuDNN. Of a first layer of 32 filters, pooled by two, that is six times the
@@ -15,10 +15,11 @@ use super::surroundings::{Finish, Sizes, Slopes};
 
 /// Taps of a filter.
 const TAPS: usize = 9;
-/// Rows of a tile at most, and windows in a row of it; filters of a block of threads. As in the kernels.
+/// Rows of a tile at most, and windows in a row of it. As in the kernels.
 const TILE_ROWS: usize = 32;
 const LANES: usize = 32;
-const FILTERS: usize = 16;
+/// The kernels' warps times the filters of each.
+const FILTERS_OF_A_BLOCK: usize = 16;
 /// The most columns that a window of the pooling may have.
 const WIDEST: usize = 4;
 
@@ -93,7 +94,7 @@ impl FirstLayer {
     }
 
     fn tiles(&self) -> LaunchConfig {
-        blocks(self.tiles, self.sizes.channels().div_ceil(FILTERS))
+        blocks(self.tiles, self.sizes.channels().div_ceil(FILTERS_OF_A_BLOCK))
     }
 
     /// As [`super::surroundings::statistics`], of sums that nobody wrote.
@@ -237,7 +238,7 @@ impl FirstLayer {
             parts
         )?;
         let tiles = int(self.tiles)?;
-        let config = blocks(TAPS + 1, sizes.channels());
+        let config = blocks(sizes.channels(), TAPS + 1);
         launch!(
             gpu,
             FIRST_LAYER,

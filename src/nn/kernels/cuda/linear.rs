@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::super::direct::give;
-use super::super::tape::{apply2, apply3, wants_gradient};
+use super::super::tape::{apply2, apply3};
 use super::gpu::{Gpu, SEQUENCE, elements, launch, view, with_address};
 use super::product::{multiply, product, rounded};
 use super::recurrence::column_sums;
@@ -36,11 +36,8 @@ fn forward(
     let gpu = Gpu::of(input.device());
     let out = match settings().precision {
         Precision::Bf16 => {
-            let half = |storage: &CudaStorage, layout: &Layout| {
-                let from = gpu.address_of_view(&view::<f32>(storage, layout)?);
-                rounded(&gpu, from, layout.shape())
-            };
-            let (input, weight) = (half(input, input_layout)?, half(weight, weight_layout)?);
+            let input = rounded(&gpu, (input, input_layout))?;
+            let weight = rounded(&gpu, (weight, weight_layout))?;
             gpu.storage(multiply(&gpu, &input, &weight.t()?)?.0)
         }
         Precision::Float32 | Precision::Tf32 => {
@@ -53,7 +50,7 @@ fn forward(
 
 /// Of input and weight.
 fn backward(input: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-    let of_input = match wants_gradient(input) {
+    let of_input = match input.track_op() {
         true => give(input, product(gradient, &weight.detach())?)?,
         false => None,
     };

@@ -1,10 +1,11 @@
 //! The operators on NVIDIA GPUs.
 //!
-//! Convolutions go through cuDNN (`cudnn`, `convolution`), but for first layers of one channel (`first_layer`); everything around them is
-//! done by kernels of our own (`source/*.cu`, compiled to PTX when the program is built). Matrix products and the plain operations between the layers are Candle's.
+//! Convolutions go through cuDNN (`cudnn`, `convolution`), but for first layers of one channel (`first_layer`); everything around them
+//! is done by kernels of our own (`source/*.cu`, compiled to PTX when the program is built). Matrix products, and what turns, cuts and
+//! joins arrays, are Candle's.
 //!
-//! Numbers are in `f32`; statistics and long sums run in `f64`, in a fixed order, so that one GPU gives one result. Everything is
-//! launched on the stream of the device, and nothing here waits for it.
+//! Numbers are in `f32`; statistics and long sums run in `f64` (those of first layers from tile to tile), in a fixed order, so that one GPU
+//! gives one result. Everything is launched on the stream of the device, and nothing here waits for it.
 
 mod activation;
 mod attention;

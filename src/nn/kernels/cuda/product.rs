@@ -16,15 +16,14 @@ pub fn product_in_bfloat16(left: &Tensor, right: &Tensor) -> Result<Tensor> {
     apply2(&left.contiguous()?, &right.contiguous()?, Product)
 }
 
-/// A tensor of 32 bits, rounded to 16. One that was transposed is rounded as it lies, and transposed again.
-fn half(gpu: &Gpu, tensor: &Tensor) -> Result<Tensor> {
-    if !tensor.is_contiguous() && tensor.rank() == 2 {
-        let turned = tensor.t()?;
-        if turned.is_contiguous() {
-            return half(gpu, &turned)?.t();
-        }
+/// The product of tensors without a history, in the precision of the settings.
+pub fn product(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+    if settings().precision != Precision::Bf16 {
+        return left.matmul(right);
     }
-    with_address::<f32, _>(tensor, |from| rounded(gpu, from, tensor.shape()))
+    let gpu = Gpu::of_tensor(left)?;
+    let (out, shape) = multiply(&gpu, &half(&gpu, left)?, &half(&gpu, right)?)?;
+    Ok(gpu.tensor(out, shape))
 }
 
 /// Gives cuBLAS a workspace of its own, which it shares with nobody. Its choice of an algorithm goes by what room there is: without this it may choose
@@ -47,20 +46,13 @@ pub fn set_up_products(device: &CudaDevice) -> Result<()> {
         .map_err(candle_core::Error::wrap)
 }
 
-/// The same of tensors without a history, in the precision of the settings.
-pub fn product(left: &Tensor, right: &Tensor) -> Result<Tensor> {
-    if settings().precision != Precision::Bf16 {
-        return left.matmul(right);
-    }
-    let gpu = Gpu::of_tensor(left)?;
-    let (out, shape) = multiply(&gpu, &half(&gpu, left)?, &half(&gpu, right)?)?;
-    Ok(gpu.tensor(out, shape))
+/// The numbers of a contiguous tensor of 32 bits, rounded to 16.
+pub fn rounded(gpu: &Gpu, (storage, layout): (&CudaStorage, &Layout)) -> Result<Tensor> {
+    let from = gpu.address_of_view(&view::<f32>(storage, layout)?);
+    rounded_from(gpu, from, layout.shape())
 }
 
-struct Product;
-
-/// An array of numbers of 32 bits, rounded to 16.
-pub fn rounded(gpu: &Gpu, from: Address, shape: &Shape) -> Result<Tensor> {
+fn rounded_from(gpu: &Gpu, from: Address, shape: &Shape) -> Result<Tensor> {
     let count = shape.elem_count();
     let out = gpu.empty::<bf16>(count)?;
     let to = gpu.address(&out);
@@ -80,6 +72,19 @@ pub fn multiply(gpu: &Gpu, left: &Tensor, right: &Tensor) -> Result<(CudaSlice<f
     Ok((out, product.shape().clone()))
 }
 
+/// A tensor of 32 bits, rounded to 16. One that was transposed is rounded as it lies, and transposed again.
+fn half(gpu: &Gpu, tensor: &Tensor) -> Result<Tensor> {
+    if !tensor.is_contiguous() && tensor.rank() == 2 {
+        let turned = tensor.t()?;
+        if turned.is_contiguous() {
+            return half(gpu, &turned)?.t();
+        }
+    }
+    with_address::<f32, _>(tensor, |from| rounded_from(gpu, from, tensor.shape()))
+}
+
+struct Product;
+
 impl CustomOp2 for Product {
     fn name(&self) -> &'static str {
         "affect-product-in-bfloat16"
@@ -97,11 +102,11 @@ impl CustomOp2 for Product {
         right_layout: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
         let gpu = Gpu::of(left.device());
-        let half = |storage: &CudaStorage, layout: &Layout| {
-            let from = gpu.address_of_view(&view::<f32>(storage, layout)?);
-            rounded(&gpu, from, layout.shape())
-        };
-        let (out, shape) = multiply(&gpu, &half(left, left_layout)?, &half(right, right_layout)?)?;
+        let (left, right) = (
+            rounded(&gpu, (left, left_layout))?,
+            rounded(&gpu, (right, right_layout))?,
+        );
+        let (out, shape) = multiply(&gpu, &left, &right)?;
         Ok((gpu.storage(out), shape))
     }
 

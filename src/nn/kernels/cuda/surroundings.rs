@@ -106,7 +106,7 @@ impl Sizes {
 
     /// A block for each part of each channel.
     pub fn sums(&self) -> LaunchConfig {
-        blocks(self.parts as usize, self.channels())
+        blocks(self.channels(), self.parts as usize)
     }
 
     /// How many numbers the parts of all channels take.

@@ -42,12 +42,12 @@ __device__ int winner(const Sizes &s, const unsigned char *place, size_t plane, 
     return (row * s.window_rows + window_row) * s.columns + column * s.window_columns + window_column;
 }
 
-// For each channel (blockIdx.y) and part (blockIdx.x): the sums of d and d², with d the difference from the channel's first value,
+// For each channel (blockIdx.x, of which there may be very many) and part (blockIdx.y): the sums of d and d², with d the difference from the channel's first value,
 // which keeps the sums small where the mean is large.
 extern "C" __global__ void channel_moments(const void *sums, int in_16_bits, const float *bias, Rectifier first, Sizes s,
                                            double *partial) {
     __shared__ double shared[2 * REDUCED];
-    int channel = blockIdx.y, part = blockIdx.x, plane = s.plane();
+    int channel = blockIdx.x, part = blockIdx.y, plane = s.plane();
     size_t count = (size_t)s.batch * plane;
     size_t begin = count * part / s.parts, end = count * (part + 1) / s.parts;
     float origin = seen(sums, in_16_bits, bias, first, channel, (size_t)channel * plane);
@@ -134,7 +134,7 @@ extern "C" __global__ void block_gradient_sums(const float *gradient, const floa
                                                const void *sums, int in_16_bits, const float *bias, const double *statistics,
                                                Rectifier first, Rectifier last, Sizes s, double *partial) {
     __shared__ double shared[2 * REDUCED];
-    int channel = blockIdx.y, part = blockIdx.x, cells = s.pooled_plane();
+    int channel = blockIdx.x, part = blockIdx.y, cells = s.pooled_plane();
     size_t count = (size_t)s.batch * cells;
     size_t begin = count * part / s.parts, end = count * (part + 1) / s.parts;
     double mean = statistics ? statistics[3 * channel] : 0.0;
@@ -230,7 +230,7 @@ extern "C" __global__ void block_gradient(const float *gradient, const float *ou
 // For each channel and part: the sum of the values.
 extern "C" __global__ void channel_sums(const void *values, int in_16_bits, Sizes s, double *partial) {
     __shared__ double shared[2 * REDUCED];
-    int channel = blockIdx.y, part = blockIdx.x, plane = s.plane();
+    int channel = blockIdx.x, part = blockIdx.y, plane = s.plane();
     size_t count = (size_t)s.batch * plane;
     size_t begin = count * part / s.parts, end = count * (part + 1) / s.parts;
     double total = 0.0, nothing = 0.0;

@@ -1,9 +1,11 @@
-// First layers: convolutions of one channel with kernels of 3 × 3 and stride 1, and what surrounds them as in block.cu. A sum has nine terms, all from
-// an image that the caches hold, and the sums of all filters are the largest array of a network. So they are never written:
-// whoever needs a sum computes it anew, as the same chain of multiply-adds each time.
+// First layers: convolutions of one channel with kernels of 3 × 3 and stride 1, and what surrounds them as in block.cu. A sum has nine
+// terms, all from an image that the caches hold, and the sums of all filters are the largest array of a network. So whoever needs a sum
+// computes it anew, as the same chain of multiply-adds each time. (Where a norm is trained and nothing pooled, the sums are what wins, and
+// are written as that.)
 //
-// A block of threads visits a tile of one image's sums, for WARPS · FILTERS filters. A lane has the columns of one window of the pooling and goes
-// down their rows; what it needs of the image stays in its registers from row to row.
+// A block of threads visits a tile of one image's sums, for WARPS · FILTERS filters. A lane has the columns of one window of the pooling and
+// goes down their rows; what it needs of the image stays in its registers from row to row. Over a tile sums are in 32 bits, over the
+// tiles in 64.
 #include "common.cuh"
 #include "planes.cuh"
 
@@ -300,10 +302,10 @@ template <int W> __device__ void gradient(const float *images, const float *kern
     }
 }
 
-// Adds up what the tiles gave: number blockIdx.x of a filter's TAPS + 1, of the filter blockIdx.y. `of_bias` may be null.
+// Adds up what the tiles gave: of the filter blockIdx.x, number blockIdx.y of its TAPS + 1. `of_bias` may be null.
 extern "C" __global__ void first_layer_gradient_sums(const float *partial, int tiles, float *of_kernel, float *of_bias) {
     __shared__ double shared[2 * REDUCED];
-    int number = blockIdx.x, channel = blockIdx.y;
+    int channel = blockIdx.x, number = blockIdx.y;
     const float *from = partial + ((size_t)channel * (TAPS + 1) + number) * tiles;
     double total = 0.0, nothing = 0.0;
     for (int tile = threadIdx.x; tile < tiles; tile += REDUCED) total += (double)from[tile];
