@@ -90,6 +90,32 @@ extern "C" __global__ void sum_of_columns(const double *partial, int width, int 
 
 __device__ float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 
+// The input's share of the gates of a unit in one frame.
+struct Inputs {
+    float reset, update, candidate;
+
+    __device__ Inputs() : reset(0.0f), update(0.0f), candidate(0.0f) {}
+    __device__ Inputs(const float *x, int units, int unit)
+        : reset(x[unit]), update(x[units + unit]), candidate(x[2 * units + unit]) {}
+};
+
+// What a unit was in one frame, and the gradient of its state.
+struct Was {
+    float reset, update, candidate, hidden, before, gradient;
+
+    __device__ Was() : reset(0.0f), update(0.0f), candidate(0.0f), hidden(0.0f), before(0.0f), gradient(0.0f) {}
+    __device__ Was(const float *gates, const float *states, const float *gradients, size_t frame, int towards_the_first, bool is_first,
+                   int units, int unit) {
+        const float *kept = gates + frame * 4 * units;
+        reset = kept[unit];
+        update = kept[units + unit];
+        candidate = kept[2 * units + unit];
+        hidden = kept[3 * units + unit];
+        before = is_first ? 0.0f : states[(frame + towards_the_first) * units + unit];
+        gradient = gradients[frame * units + unit];
+    }
+};
+
 // An example for each block; shared memory: 4 · units floats. `transposed`: the recurrence's weights as [units, 3 · units], so that
 // neighbouring threads read neighbouring numbers. `gates`: r, z, n and h_n as [batch, frames, 4, units].
 extern "C" __global__ void __launch_bounds__(1024) gru(const float *inputs, const float *transposed, const float *bias, int frames, int units,
@@ -101,18 +127,22 @@ extern "C" __global__ void __launch_bounds__(1024) gru(const float *inputs, cons
     __syncthreads();
     for (int step = 0; step < frames; step++) {
         size_t frame = example * frames + (backward ? frames - 1 - step : step);
+        const float *x = inputs + frame * 3 * units;
+        // Asked for before the sums, which take as long as the answer.
+        Inputs ahead;
+        if (threadIdx.x < units) ahead = Inputs(x, units, threadIdx.x);
         for (int gate = threadIdx.x; gate < 3 * units; gate += blockDim.x) {
             float sum = bias[gate];
             for (int unit = 0; unit < units; unit++) sum += transposed[(size_t)unit * 3 * units + gate] * state[unit];
             recurrent[gate] = sum;
         }
         __syncthreads();
-        const float *x = inputs + frame * 3 * units;
         for (int unit = threadIdx.x; unit < units; unit += blockDim.x) {
-            float reset = logistic(x[unit] + recurrent[unit]);
-            float update = logistic(x[units + unit] + recurrent[units + unit]);
+            Inputs of = unit == threadIdx.x ? ahead : Inputs(x, units, unit);
+            float reset = logistic(of.reset + recurrent[unit]);
+            float update = logistic(of.update + recurrent[units + unit]);
             float hidden = recurrent[2 * units + unit];
-            float candidate = tanhf(x[2 * units + unit] + reset * hidden);
+            float candidate = tanhf(of.candidate + reset * hidden);
             float next = (1.0f - update) * candidate + update * state[unit];
             float *kept = gates + frame * 4 * units;
             kept[unit] = reset;
@@ -136,17 +166,21 @@ extern "C" __global__ void __launch_bounds__(1024) gru_gradient(const float *wei
     size_t example = blockIdx.x;
     for (int i = threadIdx.x; i < units; i += blockDim.x) carried[i] = 0.0f;
     __syncthreads();
+    int towards_the_first = backward ? 1 : -1;
+    // Always one frame ahead of the sums, which take as long as the answer.
+    Was ahead;
     for (int step = frames - 1; step >= 0; step--) {
         size_t frame = example * frames + (backward ? frames - 1 - step : step);
-        size_t previous = backward ? frame + 1 : frame - 1;
-        const float *kept = gates + frame * 4 * units;
+        if (step == frames - 1 && threadIdx.x < units) {
+            ahead = Was(gates, states, gradient, frame, towards_the_first, step == 0, units, threadIdx.x);
+        }
         for (int unit = threadIdx.x; unit < units; unit += blockDim.x) {
-            float reset = kept[unit], update = kept[units + unit], candidate = kept[2 * units + unit];
-            float before = step == 0 ? 0.0f : states[previous * units + unit];
-            float g = gradient[frame * units + unit] + carried[unit];
+            Was was = unit == threadIdx.x ? ahead : Was(gates, states, gradient, frame, towards_the_first, step == 0, units, unit);
+            float reset = was.reset, update = was.update, candidate = was.candidate;
+            float g = was.gradient + carried[unit];
             float to_candidate = g * (1.0f - update) * (1.0f - candidate * candidate);
-            float to_update = g * (before - candidate) * update * (1.0f - update);
-            float to_reset = to_candidate * kept[3 * units + unit] * reset * (1.0f - reset);
+            float to_update = g * (was.before - candidate) * update * (1.0f - update);
+            float to_reset = to_candidate * was.hidden * reset * (1.0f - reset);
             float *x = of_inputs + frame * 3 * units, *h = of_recurrent + frame * 3 * units;
             x[unit] = to_reset;
             x[units + unit] = to_update;
@@ -155,6 +189,9 @@ extern "C" __global__ void __launch_bounds__(1024) gru_gradient(const float *wei
             h[units + unit] = to_gates[units + unit] = to_update;
             h[2 * units + unit] = to_gates[2 * units + unit] = to_candidate * reset;
             carried[unit] = g * update;
+        }
+        if (step > 0 && threadIdx.x < units) {
+            ahead = Was(gates, states, gradient, frame + towards_the_first, towards_the_first, step == 1, units, threadIdx.x);
         }
         __syncthreads();
         for (int i = threadIdx.x; i < 3 * units; i += blockDim.x) {
@@ -267,11 +304,16 @@ extern "C" __global__ void attention_gradient(const float *frames, const float *
     of_frames += example * count * numbers;
     of_scores += example * count;
     double total = 0.0, nothing = 0.0;
-    for (int t = threadIdx.x; t < count; t += REDUCED) {
+    // A frame for each warp, which reads it side by side.
+    int lane = threadIdx.x % 32;
+    for (int t = threadIdx.x / 32; t < count; t += REDUCED / 32) {
         double product = 0.0;
-        for (int n = 0; n < numbers; n++) product += (double)gradient[n] * (double)frames[(size_t)t * numbers + n];
-        of_scores[t] = (float)product;
-        total += (double)weights[t] * product;
+        for (int n = lane; n < numbers; n += 32) product += (double)gradient[n] * (double)frames[(size_t)t * numbers + n];
+        for (int lanes = 16; lanes > 0; lanes /= 2) product += __shfl_xor_sync(0xffffffffu, product, lanes);
+        if (lane == 0) {
+            of_scores[t] = (float)product;
+            total += (double)weights[t] * product;
+        }
     }
     sum_of_block(total, nothing, shared);
     for (int t = threadIdx.x; t < count; t += REDUCED) {
