@@ -3,9 +3,9 @@
 //! The clock is read a few times a batch, which costs less than a microsecond, so it always runs. The time between two
 //! readings belongs to what was done in it: nothing is counted twice, and nothing is left out.
 //!
-//! On the CPU the figures are what they say. A GPU works on its own and is waited for every few batches only: `Forward` is then what the host needs
-//! to say what the loss must know of a batch, `Backward` (and `Update`, where an update is of several batches) the time for handing
-//! a step over, and the GPU's own time shows in `Other`, where the host reads what became of the batches.
+//! On the CPU the figures are what they say. A GPU works on its own and is waited for every few batches only: `Forward` is then
+//! what the host needs to say what the loss must know of a batch, `Backward` (and `Update`, where an update is of several batches)
+//! the time for handing a step over, and the GPU's own time shows in `Other`, where the host reads what became of the batches.
 
 use std::time::{Duration, Instant};
 

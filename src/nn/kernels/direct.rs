@@ -1,8 +1,8 @@
 //! Gradients of parameters, past Candle's sums.
 //!
-//! Candle adds every gradient that an operator gives to zeros that it makes for it first: two more launches for each parameter of a network, more than half
-//! of all that a small network's step launches on a GPU. While they are collected, our operators give the gradients of parameters here, and
-//! to Candle only those that others need for their own.
+//! Candle adds every gradient that an operator gives to zeros that it makes for it first: two more launches for each parameter of a
+//! network, more than half of all that a small network's step launches on a GPU. While they are collected, our operators give the
+//! gradients of parameters here, and to Candle only those that others need for their own.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

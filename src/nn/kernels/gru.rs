@@ -5,8 +5,9 @@
 //! frames and parallel in the examples. As a chain of Candle's operations every frame would add a dozen nodes to the graph, and the
 //! gradient of each frame's slice would be as large as the whole sequence.
 //!
-//! Examples are handled `LANES` side by side: each number is an array of one value for each example, and loops over such arrays become
-//! vector instructions. The gradients of the weights are one matrix product for each group of examples, then summed in the order of the groups.
+//! Examples are handled `LANES` side by side: each number is an array of one value for each example, and loops over such arrays
+//! become vector instructions. The gradients of the weights are one matrix product for each group of examples, then summed in the
+//! order of the groups.
 
 use std::sync::Mutex;
 
@@ -17,7 +18,7 @@ use rayon::prelude::*;
 use super::direct::give;
 use super::element::{Element, for_dtype, slice, with_slice};
 use super::matmul::{Matrix, multiply_add};
-use super::tape::apply3;
+use super::tape::{self, apply3};
 use crate::vector::on_vectors;
 
 /// Examples that one task handles: part of the result's definition.
@@ -52,6 +53,18 @@ pub fn gru(inputs: &Tensor, weight: &Tensor, bias: &Tensor, direction: Direction
     )
 }
 
+/// [`gru`] of two recurrences over the same frames, the first forward and the second backward → `[batch, frames, 2·units]`: the
+/// states of the one, then those of the other.
+pub fn gru_both_ways(inputs: [&Tensor; 2], weights: [&Tensor; 2], biases: [&Tensor; 2]) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if let Some(out) = super::cuda::gru_both_ways(inputs, weights, biases)? {
+        return Ok(out);
+    }
+    let forward = gru(inputs[0], weights[0], biases[0], Direction::Forward)?;
+    let backward = gru(inputs[1], weights[1], biases[1], Direction::Backward)?;
+    tape::cat(&[forward, backward], 2)
+}
+
 struct Gru {
     direction: Direction,
     /// r, z, n and h_n of every unit, `[groups, frames, 4, units, LANES]`; kept for the backward pass.
@@ -84,6 +97,15 @@ impl Sizes {
             units,
             direction,
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn on_gpu(self) -> super::cuda::RecurrenceSizes {
+        super::cuda::RecurrenceSizes {
+            batch: self.batch,
+            frames: self.frames,
+            units: self.units,
+        }
     }
 
     /// The frames in the order of the walk, each with the one before it.
@@ -396,10 +418,21 @@ impl CustomOp3 for Gru {
     ) -> Result<(candle_core::CudaStorage, Shape)> {
         let operands = ((first, first_layout), (second, second_layout), (third, third_layout));
         let (inputs, weight, bias) = operands;
-        Sizes::new(inputs.1.dims(), weight.1.dims(), bias.1.dims(), self.direction)?;
-        let (out, shape, gates) = super::cuda::gru(inputs, weight, bias, self.direction)?;
+        let sizes = Sizes::new(inputs.1.dims(), weight.1.dims(), bias.1.dims(), self.direction)?;
+        let gpu = super::cuda::Gpu::of(candle_core::backend::BackendStorage::device(inputs.0));
+        let address = |(storage, layout)| {
+            let view = super::cuda::view::<f32>(storage, layout)?;
+            Ok::<_, candle_core::Error>(gpu.address_of_view(&view))
+        };
+        let recurrence = super::cuda::Recurrence {
+            weight: address(weight)?,
+            bias: address(bias)?,
+            direction: self.direction,
+        };
+        let (out, gates) = super::cuda::gru(&gpu, sizes.on_gpu(), &[address(inputs)?], &[recurrence])?;
         *self.on_gpu.lock().map_err(|_| poisoned())? = Some(gates);
-        Ok((out, shape))
+        let shape = Shape::from((sizes.batch, sizes.frames, sizes.units));
+        Ok((gpu.storage(out), shape))
     }
 
     fn bwd(
@@ -413,10 +446,21 @@ impl CustomOp3 for Gru {
         let sizes = Sizes::new(inputs.dims(), weight.dims(), bias.dims(), self.direction)?;
         #[cfg(feature = "cuda")]
         if let Some(gates) = &*self.on_gpu.lock().map_err(|_| poisoned())? {
-            let given = (weight, bias);
-            let (inputs, weight, bias) =
-                super::cuda::gru_gradient((inputs, weight), (out, gates), gradient, self.direction)?;
-            return Ok((Some(inputs), give(given.0, weight)?, give(given.1, bias)?));
+            let gpu = super::cuda::Gpu::of_tensor(inputs)?;
+            let recurrence = super::cuda::Recurrence {
+                weight: super::cuda::address_within(weight)?,
+                bias: super::cuda::address_within(bias)?,
+                direction: self.direction,
+            };
+            let gradients = super::cuda::gru_gradient(&gpu, sizes.on_gpu(), &[recurrence], (out, gates), gradient)?;
+            let Some(gradients) = gradients.into_iter().next() else {
+                candle_core::bail!("gru: no gradients of the one direction")
+            };
+            return Ok((
+                Some(gradients.inputs),
+                give(weight, gradients.weight)?,
+                give(bias, gradients.bias)?,
+            ));
         }
         let Some(gates) = self.gates.lock().map_err(|_| poisoned())?.take() else {
             candle_core::bail!("gru: the backward pass ran before, and what it needs is gone")

@@ -1,5 +1,5 @@
-//! Max pooling, as PyTorch's `MaxPool2d` and `AdaptiveMaxPool2d`: of equal values the first wins, NaN wins over everything. Candle's own gradient is scaled by the window's size and misaligned where the size
-//! does not divide.
+//! Max pooling, as PyTorch's `MaxPool2d` and `AdaptiveMaxPool2d`: of equal values the first wins, NaN wins over everything.
+//! Candle's own gradient is scaled by the window's size and misaligned where the size does not divide.
 
 use std::hint::select_unpredictable as select;
 use std::ops::Range;

@@ -1,8 +1,9 @@
 //! The operators of the networks, each with a backward of its own.
 //!
-//! Candle's stock operators are not used where they are wrong (the gradient of max pooling is scaled, that of ReLU is 1 at
-//! 0, layer norm has none, adaptive pooling is missing) or too slow to train with (convolution, batch norm, a recurrence). Each operator here is a Candle custom operator,
-//! so that everything above stays plain Candle and automatic differentiation goes on working. On a GPU they can do without it: see [`tape`].
+//! Candle's stock operators are not used where they are wrong (the gradient of max pooling is scaled, that of ReLU is 1 at 0, layer
+//! norm has none, adaptive pooling is missing) or too slow to train with (convolution, batch norm, a recurrence). Each operator
+//! here is a Candle custom operator, so that everything above stays plain Candle and automatic differentiation goes on working. On
+//! a GPU they can do without it: see [`tape`].
 //!
 //! Two promises hold for all of them:
 //!
@@ -48,7 +49,7 @@ pub use conv::{Block, Geometry, LARGEST_WINDOW, Norm, Order, Rectifier, conv_blo
 pub use dropout::{Step, dropout};
 pub use figures::{Figure, figures};
 pub use frames::linear_of_frames;
-pub use gru::{Direction, gru};
+pub use gru::{Direction, gru, gru_both_ways};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_without_bias};
 pub use max_pool2d::max_pool2d;

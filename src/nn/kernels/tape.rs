@@ -1,9 +1,9 @@
 //! The backward pass of a whole step, past Candle's sums.
 //!
-//! Candle adds every gradient to zeros that it makes for it first: on a GPU two more launches for each tensor of a network, which move four times
-//! its bytes. Where a step is made of our own operators alone, they are noted on a tape, each with its arguments and its output, and hand
-//! their gradients to each other. The tape is given up as it is walked back, so that the memory of what is done is there for the
-//! rest.
+//! Candle adds every gradient to zeros that it makes for it first: on a GPU two more launches for each tensor of a network, which
+//! move four times its bytes. Where a step is made of our own operators alone, they are noted on a tape, each with its arguments
+//! and its output, and hand their gradients to each other. The tape is given up as it is walked back, so that the memory of what is
+//! done is there for the rest.
 //!
 //! An operator gets on the tape by `apply1`, `apply2` or `apply3`; there are [`reshape`], [`add`], [`turn`], [`cat`] and [`narrow`] besides.
 //! Candle notes all of them too, and more. So the tape knows when a gradient would have to go through what it has not noted: then it is
@@ -64,7 +64,8 @@ impl Drop for End {
 }
 
 /// Does `work` on this thread, and then the backward pass from the tensor that it gives first. The gradients of parameters go to
-/// [`super::direct::collect`], around this. What else the work gives should be detached: it would keep the memory of all that it was computed from.
+/// [`super::direct::collect`], around this. What else the work gives should be detached: it would keep the memory of all that it
+/// was computed from.
 ///
 /// # Errors
 /// Those of the work and of its operators. Something else than operators on the tape lies between the parameters and the tensor.

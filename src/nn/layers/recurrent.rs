@@ -136,41 +136,67 @@ impl Gru {
     }
 
     pub fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
-        let mut value = input.clone();
+        // On the CPU products take an image as it lies; on a GPU it is turned, and once is enough for both directions.
+        let mut value = match input.device().is_cuda() {
+            true => as_sequence(input)?,
+            false => input.clone(),
+        };
         for (index, rows) in self.layers.iter().enumerate() {
             if index > 0 {
                 value = dropout::apply(&value, self.dropout, pass, index as u64)?;
             }
-            let states = rows
-                .iter()
-                .map(|units| units.forward(&value))
-                .collect::<Result<Vec<_>>>()?;
+            value = match rows.as_slice() {
+                [one] => one.forward(&value)?,
+                [forward, backward] => Units::both_ways([forward, backward], &value)?,
+                _ => candle_core::bail!("gru: {} directions", rows.len()),
+            };
             let is_last = index + 1 == self.layers.len();
             if is_last && self.output == GruOutput::Last {
-                let ends: Vec<Tensor> = rows
-                    .iter()
-                    .zip(&states)
-                    .map(|(units, states)| {
-                        let frame = match units.direction {
-                            Direction::Forward => states.dim(1)?.saturating_sub(1),
-                            Direction::Backward => 0,
-                        };
-                        let (batch, _, numbers) = states.dims3()?;
-                        tape::reshape(&tape::narrow(states, 1, frame, 1)?, (batch, numbers))
-                    })
-                    .collect::<Result<_>>()?;
-                return tape::cat(&ends, 1);
+                return ends(rows, &value);
             }
-            value = tape::cat(&states, 2)?;
         }
         Ok(value)
     }
 }
 
+/// The state of each direction where its walk ends.
+fn ends(rows: &[Units], states: &Tensor) -> Result<Tensor> {
+    let (batch, frames, numbers) = states.dims3()?;
+    let units = numbers / rows.len().max(1);
+    let end = |(number, of): (usize, &Units)| {
+        let frame = match of.direction {
+            Direction::Forward => frames.saturating_sub(1),
+            Direction::Backward => 0,
+        };
+        let end = tape::narrow(&tape::narrow(states, 1, frame, 1)?, 2, number * units, units)?;
+        tape::reshape(&end, (batch, units))
+    };
+    let ends = rows.iter().enumerate().map(end).collect::<Result<Vec<_>>>()?;
+    tape::cat(&ends, 1)
+}
+
 impl Units {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let inputs = kernels::linear_of_frames(input, &self.weight_input, &self.bias_input)?;
-        kernels::gru(&inputs, &self.weight_state, &self.bias_state, self.direction)
+        kernels::gru(
+            &self.inputs(input)?,
+            &self.weight_state,
+            &self.bias_state,
+            self.direction,
+        )
+    }
+
+    fn both_ways(both: [&Self; 2], input: &Tensor) -> Result<Tensor> {
+        let [forward, backward] = both.map(|units| units.inputs(input));
+        kernels::gru_both_ways(
+            [&forward?, &backward?],
+            both.map(|units| units.weight_state.as_tensor()),
+            both.map(|units| units.bias_state.as_tensor()),
+        )
+    }
+
+    /// The input's share of the gates.
+    fn inputs(&self, input: &Tensor) -> Result<Tensor> {
+        kernels::linear_of_frames(input, &self.weight_input, &self.bias_input)
     }
 }
 

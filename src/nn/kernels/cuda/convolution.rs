@@ -7,8 +7,8 @@ use super::cudnn::{self, Arrays, Direction, Problem};
 use super::gpu::{Address, ELEMENTWISE, Gpu, elements, launch};
 use super::settings::{Precision, settings};
 
-/// Computes one direction. The output, or its gradient, is in the precision of the products ([`super::surroundings::SumsArray`]); input and kernel are in 32
-/// bits, and so are their gradients.
+/// Computes one direction. The output, or its gradient, is in the precision of the products ([`super::surroundings::SumsArray`]);
+/// input and kernel are in 32 bits, and so are their gradients.
 pub fn run(gpu: &Gpu, problem: &Problem, direction: Direction, arrays: Arrays) -> Result<()> {
     let settings = settings();
     let library = cudnn::of(gpu)?;

@@ -1,9 +1,9 @@
 //! Arrays on their way to a GPU while it works on others.
 //!
 //! An array is written into page-locked memory, copied from there to a room on the GPU by a stream of its own, and from the room to
-//! its desk by the stream that computes (which takes as long as reading it twice). Events order the two streams; the host waits only
-//! for a copy whose memory it is to write again. A desk is always the same memory, so that recorded launches ([`super::graph`]) find the next batch
-//! where the last one was.
+//! its desk by the stream that computes (which takes as long as reading it twice). Events order the two streams; the host waits
+//! only for a copy whose memory it is to write again. A desk is always the same memory, so that recorded launches
+//! ([`super::graph`]) find the next batch where the last one was.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -200,8 +200,8 @@ impl Drop for Room {
     }
 }
 
-/// Calls once more where a call fails: cudarc tells an error that another thread's recording left behind ([`super::graph`]) to whoever calls next,
-/// instead of doing what it was called for. An error of its own comes back.
+/// Calls once more where a call fails: cudarc tells an error that another thread's recording left behind ([`super::graph`]) to
+/// whoever calls next, instead of doing what it was called for. An error of its own comes back.
 fn again<R>(mut call: impl FnMut() -> std::result::Result<R, DriverError>) -> Result<R> {
     call().or_else(|_| call()).map_err(Error::wrap)
 }

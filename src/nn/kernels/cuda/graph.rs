@@ -28,8 +28,8 @@ pub struct Graph {
 /// The memory of recordings that are gone.
 struct Memory(CudaDevice);
 
-/// Does `work` so that it can be recorded afterwards: small arrays that Candle's operations copy to the GPU (shapes and strides) are kept there
-/// for good. A recording cannot copy them, and fails where it misses one.
+/// Does `work` so that it can be recorded afterwards: small arrays that Candle's operations copy to the GPU (shapes and strides)
+/// are kept there for good. A recording cannot copy them, and fails where it misses one.
 pub fn prepared<R>(device: &Device, work: impl FnOnce() -> Result<R>) -> Result<R> {
     let _kept = device.as_cuda_device()?.enable_cuda_graph_htod_cache();
     work()

@@ -10,6 +10,7 @@
 mod activation;
 mod attention;
 mod block;
+mod both_ways;
 mod convolution;
 mod cudnn;
 mod dropout;
@@ -36,6 +37,7 @@ pub use block::{
     Forward as BlockForward, Gradients as BlockGradients, Saved as BlockSaved, Shifts, backward as block_backward,
     forward as block_forward,
 };
+pub use both_ways::gru_both_ways;
 pub use dropout::{Mask, dropout};
 pub use facts::{Facts, FactsAt};
 pub use feeder::{Feeder, Loaded, Room};
@@ -47,7 +49,7 @@ pub use loss::{Distance, LossKind, loss};
 pub use norm::{LayerNormed, Statistics, batch_norm, batch_norm_gradient, layer_norm, layer_norm_gradient};
 pub use pool::{Winners, average_pool, average_pool_gradient, max_pool, max_pool_gradient};
 pub use product::{product_in_bfloat16, set_up_products};
-pub use recurrence::{Gates, gru, gru_gradient};
+pub use recurrence::{Gates, Recurrence, Sizes as RecurrenceSizes, gru, gru_gradient};
 pub use settings::{Precision, Settings, configure, settings};
 pub use step_cell::{StepCell, StepCellUse};
 pub use update::{Memory, Rule, Slot, norm as gradient_norm, update};

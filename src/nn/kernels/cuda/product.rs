@@ -26,8 +26,8 @@ pub fn product(left: &Tensor, right: &Tensor) -> Result<Tensor> {
     Ok(gpu.tensor(out, shape))
 }
 
-/// Gives cuBLAS a workspace of its own, which it shares with nobody. Its choice of an algorithm goes by what room there is: without this it may choose
-/// another one while launches are recorded, and give other bits. A GPU without room for it goes on without.
+/// Gives cuBLAS a workspace of its own, which it shares with nobody. Its choice of an algorithm goes by what room there is: without
+/// this it may choose another one while launches are recorded, and give other bits. A GPU without room for it goes on without.
 #[allow(unsafe_code)]
 pub fn set_up_products(device: &CudaDevice) -> Result<()> {
     /// What NVIDIA recommends for its larger devices.

@@ -267,8 +267,8 @@ impl Back<'_> {
         self.sums(gpu, lines.as_ref(), of_sums)
     }
 
-    /// Writes the gradients of bias, gamma and beta (of the bias alone without a norm). With a norm, the gradient of a sum of each channel as a line:
-    /// see `source/block.cu`.
+    /// Writes the gradients of bias, gamma and beta (of the bias alone without a norm). With a norm, the gradient of a sum of each
+    /// channel as a line: see `source/block.cu`.
     pub fn shifts(&self, gpu: &Gpu, of_shifts: Address) -> Result<Option<CudaSlice<f32>>> {
         let Self {
             sizes,

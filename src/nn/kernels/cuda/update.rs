@@ -143,8 +143,8 @@ pub fn norm(slots: &[Slot], factor: f64, device: &Device) -> Result<Tensor> {
     Ok(gpu.tensor(out, ()))
 }
 
-/// Updates all parameters and what is remembered of them by the rule of `cell`, in one launch for each 64; not at all where `norm`, which is that
-/// of [`norm`], is no finite number.
+/// Updates all parameters and what is remembered of them by the rule of `cell`, in one launch for each 64; not at all where `norm`,
+/// which is that of [`norm`], is no finite number.
 pub fn update(slots: &[Slot], cell: &StepCell, norm: &Tensor) -> Result<()> {
     let gpu = Gpu::of_tensor(norm)?;
     let rule = cell.whole();

@@ -42,8 +42,8 @@ __device__ int winner(const Sizes &s, const unsigned char *place, size_t plane, 
     return (row * s.window_rows + window_row) * s.columns + column * s.window_columns + window_column;
 }
 
-// For each channel (blockIdx.x, of which there may be very many) and part (blockIdx.y): the sums of d and d², with d the difference from the channel's first value,
-// which keeps the sums small where the mean is large.
+// For each channel (blockIdx.x, of which there may be very many) and part (blockIdx.y): the sums of d and d², with d the difference
+// from the channel's first value, which keeps the sums small where the mean is large.
 extern "C" __global__ void channel_moments(const void *sums, int in_16_bits, const float *bias, Rectifier first, Sizes s,
                                            double *partial) {
     __shared__ double shared[2 * REDUCED];
@@ -100,8 +100,8 @@ extern "C" __global__ void follow(float *mean, float *variance, const double *st
     variance[channel] = (float)((1.0 - momentum) * (double)variance[channel] + momentum * of_variance);
 }
 
-// One value of the output for each thread. `affine`: scales, then shifts, or null. `place`: where in its window the winner stood, and `won`: its sum
-// (with bias, through the first rectifier), where somebody asks for them.
+// One value of the output for each thread. `affine`: scales, then shifts, or null. `place`: where in its window the winner stood,
+// and `won`: its sum (with bias, through the first rectifier), where somebody asks for them.
 extern "C" __global__ void block_forward(const void *sums, int in_16_bits, const float *bias, const float *affine, Rectifier first,
                                          Rectifier last, Sizes s, float *out, unsigned char *place, float *won) {
     int planes = s.batch * s.channels, cells = s.pooled_plane();

@@ -231,8 +231,8 @@ template <int W> __device__ void forward(const float *images, const float *kerne
     }
 }
 
-// `partial` [channels, TAPS + 1, tiles]: of each tile the gradient of the kernel's taps, and the sum of the gradients of the sums, which are those
-// of block_gradient in block.cu.
+// `partial` [channels, TAPS + 1, tiles]: of each tile the gradient of the kernel's taps, and the sum of the gradients of the sums,
+// which are those of block_gradient in block.cu.
 template <int W> __device__ void gradient(const float *images, const float *kernel, const float *bias, const float *of_out,
                                           const float *out, const unsigned char *place, const float *lines, Rectifier first,
                                           Rectifier last, Sizes s, Scan scan, float *shared, float *partial) {

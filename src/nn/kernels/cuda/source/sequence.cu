@@ -90,6 +90,13 @@ extern "C" __global__ void sum_of_columns(const double *partial, int width, int 
 
 __device__ float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 
+// The arrays of one or two directions, the number of which is gridDim.y.
+template <class T> struct Directions {
+    T *first, *second;
+
+    __device__ T *of(int direction) const { return direction ? second : first; }
+};
+
 // The input's share of the gates of a unit in one frame.
 struct Inputs {
     float reset, update, candidate;
@@ -104,25 +111,33 @@ struct Was {
     float reset, update, candidate, hidden, before, gradient;
 
     __device__ Was() : reset(0.0f), update(0.0f), candidate(0.0f), hidden(0.0f), before(0.0f), gradient(0.0f) {}
+    // `width`: from a frame's states to those of the next, and of their gradients.
     __device__ Was(const float *gates, const float *states, const float *gradients, size_t frame, int towards_the_first, bool is_first,
-                   int units, int unit) {
+                   int width, int units, int unit) {
         const float *kept = gates + frame * 4 * units;
         reset = kept[unit];
         update = kept[units + unit];
         candidate = kept[2 * units + unit];
         hidden = kept[3 * units + unit];
-        before = is_first ? 0.0f : states[(frame + towards_the_first) * units + unit];
-        gradient = gradients[frame * units + unit];
+        before = is_first ? 0.0f : states[(frame + towards_the_first) * width + unit];
+        gradient = gradients[frame * width + unit];
     }
 };
 
-// An example for each block; shared memory: 4 · units floats. `transposed`: the recurrence's weights as [units, 3 · units], so that
-// neighbouring threads read neighbouring numbers. `gates`: r, z, n and h_n as [batch, frames, 4, units].
-extern "C" __global__ void __launch_bounds__(1024) gru(const float *inputs, const float *transposed, const float *bias, int frames, int units,
-                               int backward, float *out, float *gates) {
+// An example (blockIdx.x) and a direction (blockIdx.y) for each block; shared memory: 4 · units floats. `transposed`: the
+// recurrence's weights as [units, 3 · units], so that neighbouring threads read neighbouring numbers. `backward`: bit d is set
+// where direction d walks from the last frame. `out`: [batch, frames, directions · units]. `gates`: r, z, n and h_n as [directions,
+// batch, frames, 4, units].
+extern "C" __global__ void __launch_bounds__(1024) gru(Directions<const float> all_inputs, Directions<const float> all_transposed,
+                                                       Directions<const float> all_biases, int frames, int units, int backward_bits,
+                                                       float *out, float *gates) {
     extern __shared__ float memory[];
     float *state = memory, *recurrent = memory + units;
     size_t example = blockIdx.x;
+    int direction = blockIdx.y, backward = backward_bits >> direction & 1, width = gridDim.y * units;
+    const float *inputs = all_inputs.of(direction), *transposed = all_transposed.of(direction), *bias = all_biases.of(direction);
+    out += direction * units;
+    gates += (size_t)direction * gridDim.x * frames * 4 * units;
     for (int i = threadIdx.x; i < units; i += blockDim.x) state[i] = 0.0f;
     __syncthreads();
     for (int step = 0; step < frames; step++) {
@@ -149,21 +164,29 @@ extern "C" __global__ void __launch_bounds__(1024) gru(const float *inputs, cons
             kept[units + unit] = update;
             kept[2 * units + unit] = candidate;
             kept[3 * units + unit] = hidden;
-            out[frame * units + unit] = next;
+            out[frame * width + unit] = next;
             state[unit] = next;
         }
         __syncthreads();
     }
 }
 
-// The gradients of the inputs and of what the recurrence adds to them, both [batch, frames, 3 · units]. `weight`: [3 · units, units].
-// Shared memory: 7 · units floats.
-extern "C" __global__ void __launch_bounds__(1024) gru_gradient(const float *weight, const float *states, const float *gates,
-                                        const float *gradient, int frames, int units, int backward, float *of_inputs,
-                                        float *of_recurrent) {
+// For each direction the gradients of the inputs and of what the recurrence adds to them, both [batch, frames, 3 · units], and the states
+// that these came from, [batch, frames, units]. `weight`: [3 · units, units]. Shared memory: 7 · units floats.
+extern "C" __global__ void __launch_bounds__(1024) gru_gradient(Directions<const float> weights, const float *states, const float *gates,
+                                                                const float *gradient, int frames, int units, int backward_bits,
+                                                                Directions<float> of_all_inputs, Directions<float> of_all_recurrent,
+                                                                Directions<float> all_previous) {
     extern __shared__ float memory[];
     float *carried = memory, *to_gates = memory + units, *products = memory + 4 * units;
     size_t example = blockIdx.x;
+    int direction = blockIdx.y, backward = backward_bits >> direction & 1, width = gridDim.y * units;
+    const float *weight = weights.of(direction);
+    float *of_inputs = of_all_inputs.of(direction), *of_recurrent = of_all_recurrent.of(direction);
+    float *previous = all_previous.of(direction);
+    states += direction * units;
+    gradient += direction * units;
+    gates += (size_t)direction * gridDim.x * frames * 4 * units;
     for (int i = threadIdx.x; i < units; i += blockDim.x) carried[i] = 0.0f;
     __syncthreads();
     int towards_the_first = backward ? 1 : -1;
@@ -172,10 +195,10 @@ extern "C" __global__ void __launch_bounds__(1024) gru_gradient(const float *wei
     for (int step = frames - 1; step >= 0; step--) {
         size_t frame = example * frames + (backward ? frames - 1 - step : step);
         if (step == frames - 1 && threadIdx.x < units) {
-            ahead = Was(gates, states, gradient, frame, towards_the_first, step == 0, units, threadIdx.x);
+            ahead = Was(gates, states, gradient, frame, towards_the_first, step == 0, width, units, threadIdx.x);
         }
         for (int unit = threadIdx.x; unit < units; unit += blockDim.x) {
-            Was was = unit == threadIdx.x ? ahead : Was(gates, states, gradient, frame, towards_the_first, step == 0, units, unit);
+            Was was = unit == threadIdx.x ? ahead : Was(gates, states, gradient, frame, towards_the_first, step == 0, width, units, unit);
             float reset = was.reset, update = was.update, candidate = was.candidate;
             float g = was.gradient + carried[unit];
             float to_candidate = g * (1.0f - update) * (1.0f - candidate * candidate);
@@ -189,9 +212,10 @@ extern "C" __global__ void __launch_bounds__(1024) gru_gradient(const float *wei
             h[units + unit] = to_gates[units + unit] = to_update;
             h[2 * units + unit] = to_gates[2 * units + unit] = to_candidate * reset;
             carried[unit] = g * update;
+            previous[frame * units + unit] = was.before;
         }
         if (step > 0 && threadIdx.x < units) {
-            ahead = Was(gates, states, gradient, frame + towards_the_first, towards_the_first, step == 1, units, threadIdx.x);
+            ahead = Was(gates, states, gradient, frame + towards_the_first, towards_the_first, step == 1, width, units, threadIdx.x);
         }
         __syncthreads();
         for (int i = threadIdx.x; i < 3 * units; i += blockDim.x) {
