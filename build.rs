@@ -12,11 +12,10 @@ mod kernels;
 #[path = "build/stand_ins.rs"]
 mod stand_ins;
 
-/// The crates whose version can move a result; `cudarc` only where it is built.
-const KEY_CRATES: [&str; 14] = [
+/// The crates whose version can move a result.
+const KEY_CRATES: [&str; 13] = [
     "candle-core",
     "candle-nn",
-    "cudarc",
     "gemm",
     "rayon",
     "rand_chacha",
@@ -37,7 +36,14 @@ fn main() -> ExitCode {
     let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".to_string());
     // A checkout without a lock file (none is published) leaves the list empty.
     let lock = std::fs::read_to_string(Path::new(&folder).join("Cargo.lock")).unwrap_or_default();
-    println!("cargo::rustc-env=AFFECT_CRATES={}", crates(&lock).join(";"));
+    println!(
+        "cargo::rustc-env=AFFECT_CRATES={}",
+        crates(&lock, &KEY_CRATES).join(";")
+    );
+    println!(
+        "cargo::rustc-env=AFFECT_CUDARC={}",
+        crates(&lock, &["cudarc"]).join(";")
+    );
     println!("cargo::rustc-env=AFFECT_RUSTC={}", compiler().unwrap_or_default());
     let target = std::env::var("TARGET").unwrap_or_default();
     println!("cargo::rustc-env=AFFECT_TARGET={target}");
@@ -62,14 +68,13 @@ fn gpu(_folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// "name version" of every key crate, in the order of the lock file.
-fn crates(lock: &str) -> Vec<String> {
+/// "name version" of these crates, in the order of the lock file.
+fn crates(lock: &str, names: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     let mut name = None;
     for line in lock.lines() {
         if let Some(value) = quoted(line, "name = ") {
-            let is_built = value != "cudarc" || cfg!(feature = "cuda");
-            name = (KEY_CRATES.contains(&value) && is_built).then_some(value);
+            name = names.contains(&value).then_some(value);
         } else if let (Some(name), Some(version)) = (name, quoted(line, "version = ")) {
             found.push(format!("{name} {version}"));
         }

@@ -326,7 +326,7 @@ fn data_gets_no_gradient_and_a_second_backward_is_an_error() {
 fn sequences() {
     let Some(gpu) = gpu() else { return };
     for direction in [Direction::Forward, Direction::Backward] {
-        for (batch, frames, units) in [(2, 5, 3), (9, 1, 1), (3, 7, 40), (1, 4, 350)] {
+        for (batch, frames, units) in [(2, 5, 3), (9, 1, 1), (3, 7, 40), (1, 4, 350), (1, 3, 1100)] {
             let inputs = [
                 random(&[batch, frames, 3 * units], 1),
                 (random(&[3 * units, units], 2) * (1.0 / (units as f64).sqrt())).unwrap(),

@@ -30,6 +30,8 @@ pub struct GpuOfRun {
     pub driver_cuda: String,
     pub built_with: String,
     pub built_for: String,
+    /// "cudarc 0.19.10": the bindings.
+    pub bindings: String,
     pub cublas: String,
     pub cudnn: String,
 }
@@ -48,20 +50,20 @@ pub struct Gpu {
 }
 
 impl Inventory {
-    /// What a run on the device of this number notes down.
-    pub fn of_run(&self, number: usize) -> Option<GpuOfRun> {
-        let gpu = self.gpus.get(number)?;
+    /// What a run on one of the devices notes down.
+    pub fn of_run(&self, gpu: &Gpu) -> GpuOfRun {
         let (major, minor) = gpu.compute_capability;
-        Some(GpuOfRun {
+        GpuOfRun {
             name: gpu.name.clone(),
             compute_capability: format!("{major}.{minor}"),
             driver: self.driver.clone(),
             driver_cuda: self.driver_cuda.clone(),
             built_with: self.built_with.clone(),
             built_for: self.built_for.clone(),
+            bindings: env!("AFFECT_CUDARC").into(),
             cublas: self.cublas.clone(),
             cudnn: self.cudnn.clone(),
-        })
+        }
     }
 
     /// Names and values, for the user.
@@ -139,8 +141,8 @@ mod tests {
             cublas: "13.1.0".into(),
             cudnn: "9.21.0".into(),
         };
-        assert_eq!(inventory.of_run(2), None);
-        let of_run = inventory.of_run(1).unwrap();
+        let of_run = inventory.of_run(&inventory.gpus[1]);
+        assert!(of_run.bindings.starts_with("cudarc "), "{of_run:?}");
         assert_eq!(
             (of_run.name.as_str(), of_run.compute_capability.as_str()),
             ("Tesla T4", "7.5")

@@ -52,7 +52,7 @@ pub fn check() -> Result<(), Error> {
 /// What a run on the device of this number notes down of it. Opens none.
 #[cfg(feature = "cuda")]
 pub fn of_run(number: usize) -> Option<GpuOfRun> {
-    query::without_opening().ok()?.of_run(number)
+    query::of_run(i32::try_from(number).ok()?).ok()
 }
 
 /// A build without the feature `cuda` uses no device.

@@ -4,7 +4,7 @@ use candle_core::cuda_backend::cudarc::cublas::sys as cublas;
 use candle_core::cuda_backend::cudarc::cudnn::result as cudnn;
 use candle_core::cuda_backend::cudarc::driver::{DriverError, result as driver, sys};
 
-use super::{Error, Gpu, Inventory, Library};
+use super::{Error, Gpu, GpuOfRun, Inventory, Library};
 
 /// The toolkit that built the program, "13.0"; "" where nvcc did not tell.
 const BUILT_WITH: &str = env!("AFFECT_CUDA_TOOLKIT");
@@ -48,28 +48,37 @@ pub fn check() -> Result<Checked, Error> {
 }
 
 pub fn inventory() -> Result<Inventory, Error> {
-    let mut inventory = without_opening()?;
-    for (number, gpu) in (0..).zip(&mut inventory.gpus) {
+    let checked = check()?;
+    let gpu_and_free = |number| {
         let device = driver::device::get(number).map_err(refused("cuDeviceGet"))?;
-        gpu.free = free(device).ok();
-    }
-    Ok(inventory)
+        Ok(Gpu {
+            free: free(device).ok(),
+            ..gpu(number)?
+        })
+    };
+    let gpus = (0..checked.devices).map(gpu_and_free).collect::<Result<_, _>>()?;
+    Ok(seen(&checked, gpus))
 }
 
-/// Opens no device, which takes time and memory on each of them: so nothing is said of free memory.
-pub fn without_opening() -> Result<Inventory, Error> {
-    let Checked { devices, driver_cuda } = check()?;
-    Ok(Inventory {
+/// What a run on the device of this number notes down. Opens none: that takes time, and memory on each.
+pub fn of_run(number: i32) -> Result<GpuOfRun, Error> {
+    let checked = check()?;
+    let gpu = gpu(number)?;
+    Ok(seen(&checked, Vec::new()).of_run(&gpu))
+}
+
+fn seen(checked: &Checked, gpus: Vec<Gpu>) -> Inventory {
+    Inventory {
         driver: std::fs::read_to_string("/proc/driver/nvidia/version")
             .ok()
             .and_then(|text| driver_version(&text)),
-        driver_cuda: version(driver_cuda),
+        driver_cuda: version(checked.driver_cuda),
         built_with: BUILT_WITH.into(),
         built_for: dotted(BUILT_FOR),
-        gpus: (0..devices).map(gpu).collect::<Result<_, _>>()?,
+        gpus,
         cublas: cublas_version(),
         cudnn: cudnn_version(cudnn::get_version()),
-    })
+    }
 }
 
 fn refused(call: &'static str) -> impl Fn(DriverError) -> Error {

@@ -185,6 +185,13 @@ impl Provenance {
 }
 
 fn compare(path: &str, was: &Value, is: &Value, changes: &mut Vec<String>) {
+    let nothing = Value::Object(serde_json::Map::new());
+    // What is not there has none of the other's keys.
+    let (was, is) = match (was, is) {
+        (Value::Null, Value::Object(_)) => (&nothing, is),
+        (Value::Object(_), Value::Null) => (was, &nothing),
+        both => both,
+    };
     match (was, is) {
         (Value::Object(was), Value::Object(is)) => {
             let mut keys: Vec<&String> = was.keys().collect();
@@ -310,8 +317,16 @@ mod tests {
         now.threads = 4;
         now.program.crates = vec!["a 1".to_owned(), "b 2".to_owned()];
         now.machine.cpu = Some("c".to_owned());
+        now.gpu = serde_json::from_value(serde_json::json!({
+            "name": "g", "compute_capability": "9.0", "driver": null, "driver_cuda": "13.0", "built_with": "13.0", "built_for": "7.5",
+            "bindings": "b", "cublas": "1", "cudnn": "2",
+        }))
+        .unwrap();
+        let mut changes = provenance().changes(&now);
+        let of_gpu: Vec<String> = changes.extract_if(.., |change| change.starts_with("gpu.")).collect();
+        assert!(of_gpu.contains(&"gpu.cudnn: nothing, now 2".to_owned()), "{of_gpu:?}");
         assert_eq!(
-            provenance().changes(&now),
+            changes,
             [
                 "program.crates: b 1 then only, b 2 now only",
                 "threads: 2, now 4",

@@ -75,9 +75,11 @@ pub fn backward<R>(work: impl FnOnce() -> Result<(Tensor, R)>) -> Result<(Tensor
     let (value, rest) = work()?;
     let tape = TAPE.with(|tape| tape.borrow_mut().take());
     drop(end);
-    let (from, value) = (value.id(), value.detach());
-    tape.unwrap_or_default().walk_back(from, value.ones_like()?)?;
-    Ok((value, rest))
+    let (from, detached) = (value.id(), value.detach());
+    // It would keep everything until the end.
+    drop(value);
+    tape.unwrap_or_default().walk_back(from, detached.ones_like()?)?;
+    Ok((detached, rest))
 }
 
 impl Tape {
@@ -337,6 +339,54 @@ mod tests {
             assert_eq!(of_tape, all(candles.get(var).unwrap()), "{:?}", var.dims());
         }
         assert!(!is_running());
+    }
+
+    /// Gives what it takes, and notes whether another one is gone when it is walked back.
+    struct Watching {
+        mark: Arc<()>,
+        other: std::sync::Weak<()>,
+        is_gone: Arc<std::sync::Mutex<Option<bool>>>,
+    }
+
+    impl CustomOp1 for Watching {
+        fn name(&self) -> &'static str {
+            "watching"
+        }
+
+        fn cpu_fwd(
+            &self,
+            values: &candle_core::CpuStorage,
+            layout: &candle_core::Layout,
+        ) -> Result<(candle_core::CpuStorage, Shape)> {
+            Ok((values.clone(), layout.shape().clone()))
+        }
+
+        fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+            *self.is_gone.lock().unwrap() = Some(self.other.strong_count() == 0);
+            assert_eq!(Arc::strong_count(&self.mark), 1);
+            Ok(Some(gradient.clone()))
+        }
+    }
+
+    #[test]
+    fn what_was_walked_back_is_given_up() {
+        let var = Var::from_tensor(&random(&[2, 3], 1)).unwrap();
+        let is_gone = Arc::default();
+        let (value, mut given) = walked(|| {
+            let (first, second) = (Arc::new(()), Arc::new(()));
+            let watch = |mark, other| Watching {
+                mark,
+                other,
+                is_gone: Arc::clone(&is_gone),
+            };
+            let other = Arc::downgrade(&second);
+            let one = apply1(&var, watch(first, other))?;
+            let two = apply1(&one, watch(second, std::sync::Weak::new()))?;
+            Ok((reshape(&two, 6)?, ()))
+        })
+        .unwrap();
+        assert_eq!(*is_gone.lock().unwrap(), Some(true));
+        assert!(given.take(&var).is_some() && !value.track_op());
     }
 
     #[test]
